@@ -1,0 +1,1 @@
+//! What is said through a sandbox's control socket.

@@ -1,0 +1,101 @@
+//! What a sandbox is to be, as data: made by `sandbox` from a policy, obeyed by `jail`.
+
+use creel_types::Size;
+use serde::{Deserialize, Serialize};
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Everything the jail needs to know. It adds nothing of its own and leaves nothing out: what cannot be enforced
+/// as written is an error.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Plan {
+    /// Host name inside.
+    pub hostname: String,
+    /// Where the system directories come from.
+    pub root: Root,
+    /// What is placed in the root, in this order (a parent before its children).
+    pub places: Vec<Place>,
+    /// Files written by Creel itself that appear over the system's `/etc` (and nothing else of it changes).
+    pub etc: Vec<Injected>,
+    /// Size of the private `/tmp`, `/dev/shm` and throw-away home, each.
+    pub scratch: Size,
+    /// Working directory of the command, inside.
+    pub cwd: PathBuf,
+    /// The command's whole environment.
+    pub env: Vec<(OsString, OsString)>,
+    /// The command and its arguments; a name without a slash is looked up in `PATH` of `env`.
+    pub command: Vec<OsString>,
+    /// A terminal of the sandbox's own for the command, or the caller's three standard descriptors.
+    pub terminal: Option<WindowSize>,
+    /// Resource limits.
+    pub limits: Limits,
+}
+
+/// Where `/usr`, `/bin`, `/lib*`, `/sbin`, `/etc`, `/opt` come from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Root {
+    /// The host's own directories, read-only.
+    Host,
+    /// A directory that holds a root of its own, read-only.
+    Dir(PathBuf),
+}
+
+/// One thing in the sandbox's file tree.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Place {
+    /// Absolute path inside, without `.` or `..`.
+    pub at: PathBuf,
+    /// What stands there.
+    pub what: What,
+}
+
+/// What stands at a place.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum What {
+    /// The host's file or directory of this path, readable and executable.
+    Read(PathBuf),
+    /// The host's file or directory of this path, readable, writable, executable.
+    Write(PathBuf),
+    /// Nothing to see: an empty unreadable file or directory over what a parent place shows.
+    Hidden,
+    /// An empty writable directory that ends with the sandbox.
+    Scratch,
+}
+
+/// A file that Creel writes for the sandbox, read-only inside.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Injected {
+    /// Path relative to `/etc`, for example `resolv.conf` or `ssl/certs/ca-certificates.crt`.
+    pub path: PathBuf,
+    /// Contents.
+    pub bytes: Vec<u8>,
+    /// Permission bits, for example `0o644`; `0` hides a file of the system's.
+    pub mode: u32,
+}
+
+/// Size of a terminal in character cells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WindowSize {
+    /// Rows.
+    pub rows: u16,
+    /// Columns.
+    pub cols: u16,
+}
+
+/// Resource limits; `None` means that the policy sets none.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Limits {
+    /// Processes and threads in the sandbox.
+    pub processes: Option<u64>,
+    /// Memory of the whole sandbox.
+    pub memory: Option<Size>,
+    /// CPU time per wall time, in thousandths of one CPU.
+    pub millicpus: Option<u64>,
+    /// Open descriptors per process (`RLIMIT_NOFILE`).
+    pub open_files: Option<u64>,
+    /// Largest file (`RLIMIT_FSIZE`).
+    pub file_size: Option<Size>,
+    /// Wall time, after which the sandbox is ended.
+    pub time: Option<Duration>,
+}

@@ -1,0 +1,18 @@
+//! The words that every other crate speaks: names, ids, hosts, sizes, digests, secrets.
+//!
+//! Standard library only. A constructor checks, so a value that exists is well-formed; a secret has no
+//! `Display` and no `Serialize`, and one greppable way out.
+
+mod caller;
+mod digest;
+mod host;
+mod name;
+mod secret;
+mod size;
+
+pub use caller::{Caller, Program};
+pub use digest::Digest;
+pub use host::{Host, HostName, HostNameError};
+pub use name::{Generation, NameError, RuleId, SandboxId, SandboxName};
+pub use secret::Secret;
+pub use size::{Size, SizeError};
