@@ -1,14 +1,13 @@
 //! What a sandbox is to be, as data: made by `sandbox` from a policy, obeyed by `jail`.
 
 use creel_types::Size;
-use serde::{Deserialize, Serialize};
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
 /// Everything the jail needs to know. It adds nothing of its own and leaves nothing out: what cannot be enforced
 /// as written is an error.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Plan {
     /// Host name inside.
     pub hostname: String,
@@ -33,7 +32,7 @@ pub struct Plan {
 }
 
 /// Where `/usr`, `/bin`, `/lib*`, `/sbin`, `/etc`, `/opt` come from.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Root {
     /// The host's own directories, read-only.
     Host,
@@ -42,7 +41,7 @@ pub enum Root {
 }
 
 /// One thing in the sandbox's file tree.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Place {
     /// Absolute path inside, without `.` or `..`.
     pub at: PathBuf,
@@ -51,7 +50,7 @@ pub struct Place {
 }
 
 /// What stands at a place.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum What {
     /// The host's file or directory of this path, readable and executable.
     Read(PathBuf),
@@ -64,7 +63,7 @@ pub enum What {
 }
 
 /// A file that Creel writes for the sandbox, read-only inside.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Injected {
     /// Path relative to `/etc`, for example `resolv.conf` or `ssl/certs/ca-certificates.crt`.
     pub path: PathBuf,
@@ -75,7 +74,7 @@ pub struct Injected {
 }
 
 /// Size of a terminal in character cells.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct WindowSize {
     /// Rows.
     pub rows: u16,
@@ -84,7 +83,7 @@ pub struct WindowSize {
 }
 
 /// Resource limits; `None` means that the policy sets none.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Limits {
     /// Processes and threads in the sandbox.
     pub processes: Option<u64>,

@@ -47,7 +47,9 @@ impl FromStr for SandboxName {
         let rest = |c: u8| first(c) || matches!(c, b'-' | b'_' | b'.');
         let bytes = text.as_bytes();
         match bytes {
-            [head, tail @ ..] if bytes.len() <= Self::MAX && first(*head) && tail.iter().all(|&c| rest(c)) => {
+            [head, tail @ ..]
+                if bytes.len() <= Self::MAX && first(*head) && tail.iter().all(|&c| rest(c)) =>
+            {
                 Ok(Self(text.to_owned()))
             }
             _ => Err(NameError { text: text.to_owned() }),

@@ -80,7 +80,8 @@ mod tests {
 
     #[test]
     fn sizes_are_binary_and_say_so() {
-        for (text, bytes) in [("0", 0), ("4096", 4096), ("1KiB", 1024), ("4GiB", 4 << 30), ("2 MiB", 2 << 20)] {
+        for (text, bytes) in [("0", 0), ("4096", 4096), ("1KiB", 1024), ("4GiB", 4 << 30), ("2 MiB", 2 << 20)]
+        {
             assert_eq!(text.parse::<Size>(), Ok(Size(bytes)), "{text}");
         }
         for (text, why) in [
