@@ -2,13 +2,15 @@
 
 use std::fmt;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 /// A DNS name in canonical form: lower-case ASCII labels (IDNA A-labels), no trailing dot.
 ///
 /// Converting from what people and programs write (case, Unicode, trailing dots, addresses in odd
-/// spellings) is `creel_policy::canonical`'s work; this constructor accepts only the result.
+/// spellings) is `creel_policy::canonical`'s work; this constructor accepts only the result. A clone allocates
+/// nothing, so that a decision can keep the name it decided.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct HostName(Box<str>);
+pub struct HostName(Arc<str>);
 
 /// Why a text is not a canonical host name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

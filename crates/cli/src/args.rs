@@ -1,0 +1,255 @@
+//! The command line, as types.
+
+use clap::{Args, Parser, Subcommand};
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+/// Runs autonomous agents as contained workloads.
+#[derive(Debug, Parser)]
+#[command(
+    name = "creel",
+    version,
+    about = "Runs autonomous agents as contained workloads: files, processes, network and model calls under one policy",
+    after_help = "Examples:\n  \
+        creel run -- bash                        a shell that sees this directory and nothing else of yours\n  \
+        creel run -p preset:github-read -- codex an agent that may read GitHub\n  \
+        creel audit show                         what the last sandbox did\n  \
+        creel demo                               an offline tour of a minute\n\n\
+        Exit status of `run` and `exec` is the command's; 125 when Creel itself fails, 126 when the command\n\
+        cannot be executed, 127 when it is not found.",
+    arg_required_else_help = true
+)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub verb: Verb,
+}
+
+/// Everything that Creel does.
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    /// Run a command in a sandbox
+    Run(Run),
+    /// Run one more command in a running sandbox
+    Exec(Exec),
+    /// List running sandboxes
+    Ps(Json),
+    /// End a running sandbox
+    Stop(Stop),
+    /// Follow what a sandbox does, line by line
+    Logs(Logs),
+    /// Check, show and change policies
+    #[command(subcommand)]
+    Policy(Policy),
+    /// Read and verify the record
+    #[command(subcommand)]
+    Audit(Audit),
+    /// Say what this machine can enforce, and how to mend what it cannot
+    Doctor(Json),
+    /// Take an offline tour: each layer refusing and allowing, a live change, the record
+    Demo,
+    /// Print shell completions
+    Completion {
+        /// For which shell
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page (roff)
+    Man,
+    /// A role that Creel starts itself in
+    #[command(hide = true, name = "internal-mounts")]
+    Mounts,
+}
+
+/// `creel run`
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  \
+    creel run -- npm test\n  \
+    creel run -p agent.yaml -p preset:npm --name web -- claude\n  \
+    creel run --resolve api.test=127.0.0.1:8443 --trust ca.pem -- curl https://api.test/")]
+pub struct Run {
+    /// Policy document, or preset:NAME (see `creel policy presets`); may be given more than once
+    #[arg(short, long, value_name = "FILE|preset:NAME")]
+    pub policy: Vec<String>,
+    /// The directory that the command works in
+    #[arg(short, long, value_name = "DIR", default_value = ".")]
+    pub workspace: PathBuf,
+    /// Name of the sandbox
+    #[arg(short, long)]
+    pub name: Option<String>,
+    /// Set a variable inside, or pass one on from here
+    #[arg(short, long, value_name = "KEY[=VALUE]")]
+    pub env: Vec<OsString>,
+    /// Map a name to an address, and permit that address
+    #[arg(long, value_name = "HOST=ADDR[:PORT]")]
+    pub resolve: Vec<String>,
+    /// Trust one more certificate authority upstream
+    #[arg(long, value_name = "CA.pem")]
+    pub trust: Vec<PathBuf>,
+    /// Directory for the record (default: below $XDG_STATE_HOME/creel)
+    #[arg(long, value_name = "DIR")]
+    pub record: Option<PathBuf>,
+    /// Take the system directories from DIR instead of the host
+    #[arg(long, value_name = "DIR")]
+    pub root: Option<PathBuf>,
+    /// Give the command a terminal, also when standard input and output are none
+    #[arg(short = 't', long = "tty", overrides_with = "no_tty")]
+    pub tty: bool,
+    /// Give the command no terminal
+    #[arg(short = 'T', long = "no-tty")]
+    pub no_tty: bool,
+    /// Print what was enforced and how it ended as JSON lines on standard error
+    #[arg(long)]
+    pub json: bool,
+    /// Say nothing but errors
+    #[arg(short, long)]
+    pub quiet: bool,
+    /// The command and its arguments
+    #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true, value_name = "COMMAND")]
+    pub command: Vec<OsString>,
+}
+
+/// `creel exec`
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  creel exec web -- ps aux")]
+pub struct Exec {
+    /// The sandbox
+    pub name: String,
+    /// Set a variable, or pass one on from here
+    #[arg(short, long, value_name = "KEY[=VALUE]")]
+    pub env: Vec<OsString>,
+    /// Working directory inside
+    #[arg(short = 'C', long, value_name = "DIR")]
+    pub cwd: Option<PathBuf>,
+    /// Give the command a terminal
+    #[arg(short = 't', long = "tty", overrides_with = "no_tty")]
+    pub tty: bool,
+    /// Give the command no terminal
+    #[arg(short = 'T', long = "no-tty")]
+    pub no_tty: bool,
+    /// The command and its arguments
+    #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true, value_name = "COMMAND")]
+    pub command: Vec<String>,
+}
+
+/// Verbs that only choose their output.
+#[derive(Debug, Args)]
+pub struct Json {
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `creel stop`
+#[derive(Debug, Args)]
+pub struct Stop {
+    /// The sandbox
+    pub name: String,
+    /// Seconds between the polite signal and the end
+    #[arg(long, default_value_t = 10)]
+    pub grace: u32,
+    /// End it at once
+    #[arg(long, conflicts_with = "grace")]
+    pub now: bool,
+}
+
+/// `creel logs`
+#[derive(Debug, Args)]
+pub struct Logs {
+    /// The sandbox
+    pub name: String,
+    /// Go on as more happens
+    #[arg(short, long)]
+    pub follow: bool,
+    /// Print the record's own JSON lines
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `creel policy ...`
+#[derive(Debug, Subcommand)]
+pub enum Policy {
+    /// Check documents without running anything
+    Check {
+        /// Policy documents, or preset:NAME
+        #[arg(required = true, value_name = "FILE|preset:NAME")]
+        files: Vec<String>,
+        /// The workspace that relative paths are read against
+        #[arg(short, long, value_name = "DIR", default_value = ".")]
+        workspace: PathBuf,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Put another policy in force in a running sandbox, all or nothing
+    #[command(after_help = "Example:\n  creel policy set web agent.yaml")]
+    Set {
+        /// The sandbox
+        name: String,
+        /// Policy documents, or preset:NAME
+        #[arg(required = true, value_name = "FILE|preset:NAME")]
+        files: Vec<String>,
+        /// End what stands in the way (and name it)
+        #[arg(long)]
+        force: bool,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Print the policy that is in force in a running sandbox
+    Get {
+        /// The sandbox
+        name: String,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// List the built-in policies, or print one
+    Presets {
+        /// The one to print
+        name: Option<String>,
+    },
+    /// Print the JSON Schema of the language
+    Schema,
+}
+
+/// `creel audit ...`
+#[derive(Debug, Subcommand)]
+pub enum Audit {
+    /// Show what was recorded
+    #[command(after_help = "Examples:\n  creel audit show --refused\n  \
+        creel audit show web --class http --host api.github.com --json")]
+    Show(Show),
+    /// Check that a record was not altered
+    Verify {
+        /// The record, its directory or a sandbox's name; the newest record when absent
+        record: Option<String>,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// `creel audit show`
+#[derive(Debug, Args)]
+pub struct Show {
+    /// The record, its directory or a sandbox's name; the newest record when absent
+    pub record: Option<String>,
+    /// Only this kind: start, connection, request, dns, exec, model, policy, exit, finding
+    #[arg(long)]
+    pub class: Vec<String>,
+    /// Only this host
+    #[arg(long)]
+    pub host: Option<String>,
+    /// Only this program (path)
+    #[arg(long)]
+    pub program: Option<String>,
+    /// Only what this rule decided
+    #[arg(long)]
+    pub rule: Option<String>,
+    /// Only refusals
+    #[arg(long)]
+    pub refused: bool,
+    /// Print the record's own JSON lines
+    #[arg(long)]
+    pub json: bool,
+}

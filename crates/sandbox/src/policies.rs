@@ -1,0 +1,76 @@
+//! From documents to a compiled policy, with the includes read from disk.
+
+use creel_api::control;
+use creel_policy::{Document, Errors, Operator, Policy, Resolution};
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// The largest document, in bytes.
+const MAX_DOCUMENT: u64 = 1 << 20;
+
+/// Why there is no policy.
+#[derive(Debug, thiserror::Error)]
+pub enum CompileError {
+    /// The documents have errors, each with its place.
+    #[error("{0}")]
+    Invalid(Errors),
+    /// The workspace is not there.
+    #[error("cannot use workspace {}", path.display())]
+    Workspace {
+        /// What was asked for.
+        path: PathBuf,
+        /// The cause.
+        source: io::Error,
+    },
+    /// Nobody's home directory.
+    #[error("cannot tell your home directory: set HOME to an absolute path")]
+    NoHome,
+}
+
+/// Compiles the documents; the built-in policy when there is none.
+pub fn compile(documents: &[control::Document], workspace: &Path, resolve: &[Resolution]) -> Result<Policy, CompileError> {
+    let workspace = workspace
+        .canonicalize()
+        .map_err(|source| CompileError::Workspace { path: workspace.to_owned(), source })?;
+    let operator = Operator {
+        home: home().ok_or(CompileError::NoHome)?,
+        base: workspace.clone(),
+        workspace,
+        resolve: resolve.to_vec(),
+    };
+    let documents: Vec<Document> = if documents.is_empty() {
+        vec![built_in()]
+    } else {
+        documents.iter().map(own).collect()
+    };
+    creel_policy::compile(&documents, &operator, &load).map_err(CompileError::Invalid)
+}
+
+/// The operator's home directory.
+pub fn home() -> Option<PathBuf> {
+    std::env::var_os("HOME").map(PathBuf::from).filter(|path| path.is_absolute())
+}
+
+
+/// What is in force when nobody says anything.
+fn built_in() -> Document {
+    let text = creel_policy::preset("base").unwrap_or_default();
+    Document { name: "preset:base".into(), text: text.into(), base: "/".into() }
+}
+
+fn own(document: &control::Document) -> Document {
+    Document { name: document.name.clone(), text: document.text.clone(), base: document.base.clone() }
+}
+
+/// Reads an included document from beside the one that includes it.
+fn load(name: &str, base: &Path) -> Result<Document, String> {
+    let path = base.join(name);
+    let failed = |error: io::Error| format!("cannot read {}: {error}", path.display());
+    let meta = std::fs::metadata(&path).map_err(failed)?;
+    if meta.len() > MAX_DOCUMENT {
+        return Err(format!("{} is over {MAX_DOCUMENT} bytes", path.display()));
+    }
+    let text = std::fs::read_to_string(&path).map_err(failed)?;
+    let base = path.parent().unwrap_or(Path::new("/")).to_owned();
+    Ok(Document { name: name.to_owned(), text, base })
+}

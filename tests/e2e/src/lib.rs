@@ -1,0 +1,12 @@
+//! What the end-to-end tests share: a scene (a workspace, a policy, an upstream) and the binary run in it.
+//!
+//! Nothing leaves the machine: upstreams listen on loopback with an authority of their own, and names are mapped
+//! to them with `--resolve`. The binary is the one that ships, named by `CREEL_BIN` (`./x e2e` builds and sets it).
+
+#![allow(clippy::unwrap_used, clippy::missing_panics_doc, clippy::expect_used)] // a harness that fails must say where
+
+mod scene;
+mod upstream;
+
+pub use scene::{Running, Scene, Shown, binary, wait_until};
+pub use upstream::{Seen, Upstream};
