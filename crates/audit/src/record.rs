@@ -330,3 +330,6 @@ fn fill_random(bytes: &mut [u8; 32]) -> io::Result<()> {
 fn millis(at: SystemTime) -> i64 {
     at.duration_since(UNIX_EPOCH).map_or(0, |since| i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
 }
+
+#[cfg(test)]
+mod tests;

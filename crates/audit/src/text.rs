@@ -29,7 +29,8 @@ pub fn of_os(name: &OsStr) -> String {
 /// `text`, cut to at most `max` bytes and marked when it was.
 pub(crate) fn clipped(mut text: String, max: usize) -> String {
     if text.len() > max {
-        text.truncate(text.floor_char_boundary(max));
+        let end = (0..=max).rev().find(|&end| text.is_char_boundary(end)).unwrap_or(0);
+        text.truncate(end);
         text.push('…');
     }
     text

@@ -28,6 +28,8 @@ const SECRET_NAMES: &[&str] =
 pub(super) struct Masker {
     /// The last word was the name of a secret whose value comes next.
     expects_value: bool,
+    /// The last argument was `-c`, so that a command for a shell comes next: words, not one value.
+    expects_command: bool,
 }
 
 impl Masker {
@@ -35,6 +37,9 @@ impl Masker {
     pub(super) fn argument(&mut self, arg: &str) -> String {
         if std::mem::take(&mut self.expects_value) && !arg.starts_with("--") {
             return MASK.to_owned();
+        }
+        if std::mem::replace(&mut self.expects_command, is_command_option(arg)) {
+            return self.words(arg);
         }
         if let Some((name, _)) = header(arg) {
             return format!("{name}: {MASK}");
@@ -91,6 +96,12 @@ impl Masker {
             None => token::masked(word).into_owned(),
         }
     }
+}
+
+/// `-c`, alone or last in a group of short options, as in `bash -lc`.
+fn is_command_option(arg: &str) -> bool {
+    arg.strip_prefix('-')
+        .is_some_and(|rest| rest.ends_with('c') && rest.bytes().all(|b| b.is_ascii_alphabetic()))
 }
 
 fn is_separator(c: char) -> bool {
