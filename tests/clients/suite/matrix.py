@@ -1,0 +1,116 @@
+"""Runs the matrix: every client, every case, one command each."""
+
+import json
+import os
+import shutil
+import subprocess
+import time
+from dataclasses import dataclass, field
+
+from suite import judge
+from suite.clients import CLIENTS, SIZE, TURNS
+from suite.prepare import HERE
+
+LIMIT = 60
+
+
+@dataclass
+class Outcome:
+    """What one case came to: `passed`, `failed` or `skipped`."""
+
+    client: str
+    case: str
+    result: str
+    complaints: list[str] = field(default_factory=list)
+    seconds: float = 0.0
+    turns: list[dict] = field(default_factory=list)
+    command: str = ""
+    stderr: str = ""
+
+
+def lines(text):
+    """The JSON lines that a client program printed."""
+    found = []
+    for line in text.splitlines():
+        if line.startswith('{"') and '"url"' in line:
+            found.append(json.loads(line))
+    return found
+
+
+class Matrix:
+    """One run of the suite in one place."""
+
+    def __init__(self, place, prepared, upstreams, directory):
+        self.place = place
+        self.prepared = prepared
+        self.upstreams = upstreams
+        self.workspaces = directory / "workspaces"
+        self.workspaces.mkdir()
+        self.payload = os.urandom(SIZE)
+
+    def filled(self, client, case):
+        """The client's command with its turns."""
+        names = {
+            "python": self.prepared.python,
+            "node": self.prepared.node,
+            "cache": self.prepared.cache,
+            "programs": HERE / "programs",
+            "case": case.replace(" ", "-"),
+        }
+        return [word.format(**names) for word in client.command]
+
+    def perform(self, argv):
+        """Runs one command in a fresh workspace: (printed turns, command line, stderr, exit code, seconds)."""
+        workspace = self.workspaces / str(len(list(self.workspaces.iterdir())))
+        workspace.mkdir()
+        (workspace / "payload.bin").write_bytes(self.payload)
+        env = {"PAYLOAD": "payload.bin", "NODE_PATH": self.prepared.node_path}
+        command = self.place.command(argv, env, workspace)
+        started = time.monotonic()
+        try:
+            done = subprocess.run(
+                command,
+                cwd=workspace,
+                env=self.place.environment(),
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                timeout=LIMIT,
+                check=False,
+            )
+            out, err, code = done.stdout, done.stderr, done.returncode
+        except subprocess.TimeoutExpired as late:
+            out, err, code = late.stdout or b"", (late.stderr or b"") + b"\n(killed: took too long)", -1
+        seconds = time.monotonic() - started
+        shutil.rmtree(workspace, ignore_errors=True)
+        return lines(out.decode("utf-8", "replace")), command, err.decode("utf-8", "replace"), code, seconds
+
+    def case(self, client, case):
+        """Runs and judges one case."""
+        lacking = [self.prepared.missing[need] for need in client.needs if need in self.prepared.missing]
+        if lacking:
+            return Outcome(client.name, case, "skipped", lacking)
+        self.upstreams.forget("pushed")
+        self.upstreams.news()
+        turns, command, err, code, seconds = self.perform(self.filled(client, case) + TURNS[client.kind](case))
+        evidence = judge.Evidence(client, case, turns, self.upstreams.news(), self.payload, self.upstreams)
+        try:
+            complaints = judge.judge(evidence, self.place.denies)
+        except (KeyError, TypeError, ValueError) as error:
+            complaints = [f"cannot be judged: {error!r}"]
+        if not turns:
+            complaints.append(f"exit code {code}: {err.strip()[-600:]}")
+        result = "failed" if complaints else "passed"
+        words = " ".join(map(str, command))
+        return Outcome(client.name, case, result, complaints, seconds, turns, words, err[-4000:])
+
+    def run(self, only, say):
+        """Every case whose client's name holds `only`."""
+        outcomes = []
+        for client in CLIENTS:
+            if only and only.lower() not in client.name.lower():
+                continue
+            for case in client.cases:
+                outcome = self.case(client, case)
+                outcomes.append(outcome)
+                say(outcome)
+        return outcomes
