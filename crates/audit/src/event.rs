@@ -5,7 +5,7 @@ mod network;
 mod process;
 
 pub use control::{Finding, ModelCall, PolicyChange, Severity, Tokens};
-pub use network::{Connection, Dns, Handling, Request};
+pub use network::{Connection, Dns, Handling, Phase, Request};
 pub use process::{Exec, Exit, Parent, Program, Start};
 
 use serde::{Deserialize, Serialize};

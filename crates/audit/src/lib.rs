@@ -24,7 +24,7 @@ mod verify;
 
 pub use checkpoint::{Checkpoint, PublicKey};
 pub use event::{
-    Connection, Disposition, Dns, Event, Exec, Exit, Finding, Handling, Kind, ModelCall, Parent,
+    Connection, Disposition, Dns, Event, Exec, Exit, Finding, Handling, Kind, ModelCall, Parent, Phase,
     PolicyChange, Program, Request, Severity, Start, Tokens,
 };
 pub use filter::{Filter, Unknown};

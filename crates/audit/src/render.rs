@@ -4,8 +4,8 @@
 //! a line, are written escaped.
 
 use crate::event::{
-    Connection, Disposition, Dns, Event, Exec, Exit, Finding, ModelCall, PolicyChange, Program, Request,
-    Severity, Start,
+    Connection, Disposition, Dns, Event, Exec, Exit, Finding, ModelCall, Phase, PolicyChange, Program,
+    Request, Severity, Start,
 };
 use crate::read::Entry;
 use jiff::Timestamp;
@@ -100,8 +100,16 @@ fn start(out: &mut String, e: &Start) -> fmt::Result {
 fn connection(out: &mut String, e: &Connection) -> fmt::Result {
     who(out, e.program.as_ref())?;
     write!(out, " -> {}:{}", Safe(&e.host), e.port)?;
-    if e.disposition.refusal().is_none() {
-        write!(out, " up {} down {} in {}", Bytes(e.bytes_up), Bytes(e.bytes_down), Took(e.duration))?;
+    if e.disposition.refusal().is_none() && e.phase == Phase::Opened {
+        write!(out, " opened")?;
+    } else if e.disposition.refusal().is_none() {
+        write!(
+            out,
+            " closed: up {} down {} in {}",
+            Bytes(e.bytes_up),
+            Bytes(e.bytes_down),
+            Took(e.duration)
+        )?;
     }
     why(out, &e.disposition, e.rule.as_deref(), e.failure.as_deref())
 }

@@ -21,11 +21,24 @@ pub enum Handling {
     Model,
 }
 
-/// A connection, recorded once: when it ended, or when it was refused.
+/// Which end of a connection's life an event tells of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Phase {
+    /// It was admitted, and nothing went out yet. (Or it was refused, and nothing ever will.)
+    Opened,
+    /// It is over.
+    Closed,
+}
+
+/// A connection: recorded before it has an effect, and again with what passed when it is over. One that is refused
+/// is recorded once.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Connection {
     /// Number of the connection within this run; the requests on it name it.
     pub id: u64,
+    /// Its beginning or its end.
+    pub phase: Phase,
     /// Who connected.
     pub program: Option<Program>,
     /// The name, or the address when the program gave one itself.
@@ -55,7 +68,7 @@ pub struct Connection {
     pub sni: Option<String>,
 }
 
-/// An HTTP request, recorded once: when its response ended, or when it was refused.
+/// An HTTP request, recorded once: before it goes upstream, or when it was refused.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Request {
     /// The connection that it came on.

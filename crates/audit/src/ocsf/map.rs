@@ -3,7 +3,7 @@
 use super::objects::*;
 use super::{Shape, Source, Stamp, Unmapped};
 use crate::event::{
-    Connection, Disposition, Dns, Event, Exec, Finding, ModelCall, PolicyChange, Request, Severity,
+    Connection, Disposition, Dns, Event, Exec, Finding, ModelCall, Phase, PolicyChange, Request, Severity,
 };
 use std::time::Duration;
 
@@ -108,12 +108,13 @@ fn lifecycle<'a>(shape: Shape<'a>, source: &Source<'a>) -> Shape<'a> {
     Shape { app: Some(app), ..shape }
 }
 
-/// Close, fail or refuse: a connection is recorded when it is over.
+/// Open, close, fail or refuse.
 fn connection_activity(e: &Connection) -> u32 {
-    match (&e.disposition, &e.failure) {
-        (Disposition::Refused(_), _) => 5,
-        (_, Some(_)) => 4,
-        _ => 2,
+    match (&e.disposition, &e.failure, e.phase) {
+        (Disposition::Refused(_), _, _) => 5,
+        (_, Some(_), _) => 4,
+        (_, None, Phase::Opened) => 1,
+        (_, None, Phase::Closed) => 2,
     }
 }
 

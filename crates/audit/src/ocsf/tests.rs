@@ -84,6 +84,7 @@ fn program() -> Program {
 pub(crate) fn samples() -> Vec<Event> {
     let refused = Disposition::Refused(json!({"reason": "no rule admits evil.example"}));
     let connection = Connection {
+        phase: Phase::Closed,
         id: 1,
         program: Some(program()),
         host: "api.github.com".to_owned(),

@@ -27,6 +27,7 @@ fn connection(id: u64) -> Event {
     let refusal =
         serde_json::json!({"reason": "no rule admits evil.example:443", "suggestion": "to: [evil.example]"});
     Event::Connection(Connection {
+        phase: creel_audit::Phase::Closed,
         id,
         program: Some(Program {
             pid: 41,
