@@ -11,7 +11,7 @@ fn entry(event: Event) -> Entry {
 fn a_line_says_when_what_was_decided_who_where_and_why() {
     assert_eq!(
         render(&entry(connection(3)), Colour::None),
-        "2026-11-22T16:30:00.123Z    17 allowed  git[41] -> api.github.com:443 up 3B down 9B in 0ms [github-read]"
+        "2026-11-22T16:30:00.123Z    17 allowed  git[41] -> api.github.com:443 closed: up 3B down 9B in 0ms [github-read]"
     );
     assert_eq!(
         render(&entry(connection(2)), Colour::None),
