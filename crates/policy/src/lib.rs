@@ -1,1 +1,35 @@
-//! See ARCHITECTURE.md.
+//! What is allowed and why: the policy language, its compiler, and the one place where decisions are made.
+//!
+//! Pure: no clock, file, socket or thread. [`compile`] turns documents into a [`Policy`], which is immutable and is
+//! asked three questions in the life of a connection: [`Policy::connect`] (may this program go there by name?),
+//! [`Policy::permit`] (may that name be this address?) and [`Policy::request`] (may this request be made?). Every
+//! refusal says what was compared, which rule came nearest, and the smallest change that would allow it.
+//!
+//! A document that cannot be read gives [`Errors`], never half a policy; [`Policy::refuse_all`] stands in for it.
+
+pub mod canonical;
+pub mod pattern;
+
+mod ask;
+mod compile;
+mod filesystem;
+mod inference;
+mod network;
+mod operator;
+mod policy;
+mod preset;
+mod problem;
+mod process;
+mod refusal;
+mod suggest;
+
+pub use ask::{Admission, Connect, Handling, Permit, Request};
+pub use compile::{compile, schema};
+pub use filesystem::{Access, Filesystem, Grant, HidePattern, Home, Workspace};
+pub use inference::{Api, Backend, BaseUrl, Inference, Key, ModelRef, Route};
+pub use operator::{Document, Operator, Resolution};
+pub use policy::{Mode, Policy};
+pub use preset::{preset, presets};
+pub use problem::{Errors, Problem};
+pub use process::{Limits, Process};
+pub use refusal::{Layer, NearMiss, Reason, Refusal};

@@ -1,0 +1,219 @@
+//! The network layer: which program may go where, and what it may ask there.
+//!
+//! Rules are kept in the order of their names, so that neither the answer nor the rule that is named in it depends
+//! on the order in which they were written (law 5). A lookup touches the rules for one host only.
+
+mod explain;
+mod index;
+pub(crate) mod reach;
+mod rule;
+mod special;
+
+pub(crate) use index::{Index, Ports};
+pub(crate) use reach::{AddressGrant, Grants};
+pub(crate) use rule::{Form, From, Program, Rule, Target};
+
+use crate::{Admission, Connect, Handling, Reason, Refusal, Request};
+use creel_types::{Caller, Host, RuleId};
+
+/// The compiled network and capture rules.
+#[derive(Debug, Default)]
+pub(crate) struct Network {
+    /// In the order of their names.
+    rules: Vec<Rule>,
+    index: Index,
+    deny: Vec<Target>,
+    deny_index: Index,
+    capture: Index,
+    /// Whether `inference.local` answers.
+    serves_models: bool,
+    names: Names,
+}
+
+/// The ids of the rules that are not in the list, made once.
+#[derive(Debug)]
+struct Names {
+    local: RuleId,
+    capture: RuleId,
+}
+
+impl Default for Names {
+    fn default() -> Self {
+        Self { local: RuleId::new("inference.local"), capture: RuleId::new("inference.capture") }
+    }
+}
+
+/// What a network is made of.
+pub(crate) struct Parts {
+    pub rules: Vec<Rule>,
+    pub deny: Vec<Target>,
+    pub capture: Vec<Target>,
+    pub serves_models: bool,
+}
+
+/// What the rules that match a connection say together.
+#[derive(Default)]
+struct Union {
+    /// The first rule of each kind, by name.
+    raw: Option<u32>,
+    plain: Option<u32>,
+    http: Option<u32>,
+    /// Whether a deny could take a request.
+    http_deny: bool,
+    grants: Grants,
+}
+
+const LOCAL: &str = "inference.local";
+
+impl Network {
+    pub(crate) fn new(mut parts: Parts) -> Self {
+        parts.rules.sort_by(|a, b| a.id.cmp(&b.id));
+        let index = Index::new(parts.rules.iter().map(|rule| rule.to.as_slice()));
+        let deny_index = Index::new(parts.deny.iter().map(std::slice::from_ref));
+        let capture = Index::new(std::iter::once(parts.capture.as_slice()));
+        Self {
+            rules: parts.rules,
+            index,
+            deny: parts.deny,
+            deny_index,
+            capture,
+            serves_models: parts.serves_models,
+            names: Names::default(),
+        }
+    }
+
+    pub(crate) fn connect(&self, ask: &Connect<'_>) -> Result<Admission, Refusal> {
+        if let Some(denied) = self.denied(ask.host, ask.port) {
+            return Err(self.refuse_connect(ask, Reason::Denied(denied.written.to_string())));
+        }
+        if let Some(rule) = self.model_rule(ask.host, ask.port) {
+            return Ok(admit(ask, Handling::Model, rule.clone(), Grants::default()));
+        }
+        let union = self.union(ask);
+        let Some((handling, at)) = union.handling() else {
+            return Err(self.refuse_connect(ask, self.why_not(ask)));
+        };
+        Ok(admit(ask, handling, self.rules[at as usize].id.clone(), union.grants))
+    }
+
+    pub(crate) fn request(&self, ask: &Request<'_>) -> Result<RuleId, Refusal> {
+        let Connect { host, port, caller } = ask.connect;
+        if let Some(denied) = self.denied(host, port) {
+            return Err(self.refuse_connect(&ask.connect, Reason::Denied(denied.written.to_string())));
+        }
+        if let Some(rule) = self.model_rule(host, port) {
+            return Ok(rule.clone());
+        }
+        let (mut allowed, mut denied) = (None, None);
+        self.index.each(host, port, |at| {
+            let rule = &self.rules[at as usize];
+            if rule.from.may_be(caller)
+                && let Some(pattern) = rule.form.denies(ask.method, ask.path)
+            {
+                denied = lowest(denied, (at, pattern));
+            }
+            if rule.from.admits(caller) && rule.form.allows(ask.method, ask.path) {
+                allowed = lowest(allowed, (at, ""));
+            }
+        });
+        match (denied, allowed) {
+            (Some((at, pattern)), _) => Err(self.refuse_denied_request(ask, at, pattern)),
+            (None, Some((at, _))) => Ok(self.rules[at as usize].id.clone()),
+            (None, None) => Err(self.refuse_request(ask)),
+        }
+    }
+
+    pub(crate) fn wants_caller(&self, host: &Host, port: u16) -> bool {
+        let mut wants = false;
+        self.index.each(host, port, |at| wants |= self.rules[at as usize].from.is_said());
+        wants
+    }
+
+    fn denied(&self, host: &Host, port: u16) -> Option<&Target> {
+        let mut found = None;
+        self.deny_index.each(host, port, |at| found = lowest(found, at));
+        found.map(|at| &self.deny[at as usize])
+    }
+
+    fn model_rule(&self, host: &Host, port: u16) -> Option<&RuleId> {
+        if self.serves_models
+            && matches!(port, 80 | 443)
+            && matches!(host, Host::Name(name) if name.as_str() == LOCAL)
+        {
+            return Some(&self.names.local);
+        }
+        let mut captured = false;
+        self.capture.each(host, port, |_| captured = true);
+        captured.then_some(&self.names.capture)
+    }
+
+    fn union(&self, ask: &Connect<'_>) -> Union {
+        let mut union = Union::default();
+        self.index.each(ask.host, ask.port, |at| {
+            let rule = &self.rules[at as usize];
+            union.http_deny |= rule.form.has_deny() && rule.from.may_be(ask.caller);
+            if rule.from.admits(ask.caller) {
+                union.add(at, rule);
+            }
+        });
+        union
+    }
+
+    /// Which part of a rule kept every rule from matching.
+    fn why_not(&self, ask: &Connect<'_>) -> Reason {
+        let mut program = false;
+        self.index.each(ask.host, ask.port, |_| program = true);
+        let mut port = false;
+        self.index.each_host(ask.host, |_| port = true);
+        match (program, port) {
+            (true, _) if !self.serves_only_denies(ask) => Reason::Program,
+            (true, _) => Reason::NoRule,
+            (false, true) => Reason::Port,
+            (false, false) => Reason::NoRule,
+        }
+    }
+
+    fn serves_only_denies(&self, ask: &Connect<'_>) -> bool {
+        let mut only = true;
+        self.index.each(ask.host, ask.port, |at| only &= !self.rules[at as usize].form.admits());
+        only
+    }
+
+    pub(crate) fn is_unknown(caller: &Caller) -> bool {
+        caller.chain.is_empty()
+    }
+}
+
+fn admit(ask: &Connect<'_>, handling: Handling, rule: RuleId, grants: Grants) -> Admission {
+    Admission { host: ask.host.clone(), port: ask.port, handling, rule, grants }
+}
+
+fn lowest<T: Ord>(held: Option<T>, new: T) -> Option<T> {
+    Some(match held {
+        Some(held) => held.min(new),
+        None => new,
+    })
+}
+
+impl Union {
+    fn add(&mut self, at: u32, rule: &Rule) {
+        let kind = match &rule.form {
+            Form::Plain => &mut self.plain,
+            Form::Raw => &mut self.raw,
+            Form::Http { allow, .. } if !allow.is_empty() => &mut self.http,
+            Form::Http { .. } => return,
+        };
+        *kind = lowest(*kind, at);
+        self.grants.add(&rule.grants);
+    }
+
+    /// More rules only add up: the widest handling that a rule gives, unless a deny must look inside.
+    fn handling(&self) -> Option<(Handling, u32)> {
+        let widest = self.raw.or(self.plain);
+        match (self.http_deny, self.raw, widest) {
+            (false, Some(at), _) => Some((Handling::Raw, at)),
+            (false, None, Some(at)) => Some((Handling::PassThrough, at)),
+            _ => widest.or(self.http).map(|at| (Handling::Inspect, at)),
+        }
+    }
+}

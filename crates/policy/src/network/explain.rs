@@ -1,0 +1,169 @@
+//! Refusals: the nearest rule, what it missed by, and the smallest change. This path may take its time.
+
+use super::{Form, Network, Rule};
+use crate::pattern::HostPattern;
+use crate::suggest::distance;
+use crate::{Connect, Layer, NearMiss, Reason, Refusal, Request};
+use creel_types::{Caller, Host};
+
+impl Network {
+    pub(super) fn refuse_connect(&self, ask: &Connect<'_>, reason: Reason) -> Refusal {
+        let (nearest, suggestion) = match &reason {
+            Reason::Denied(entry) => {
+                (None, format!("network:\n  deny: []   # leave out `{entry}`, which beats every rule"))
+            }
+            Reason::Program => self.other_program(ask),
+            Reason::Port => self.other_port(ask),
+            _ => (self.similar_host(ask), new_rule(ask, None)),
+        };
+        Refusal { layer: Layer::Network, rule: None, reason, compared: compared(ask), nearest, suggestion }
+    }
+
+    pub(super) fn refuse_request(&self, ask: &Request<'_>) -> Refusal {
+        let mut candidates = Vec::new();
+        self.index.each(ask.connect.host, ask.connect.port, |at| candidates.push(at));
+        candidates.sort_unstable();
+        let for_caller = candidates.iter().map(|at| &self.rules[*at as usize]);
+        let Some(rule) = for_caller.into_iter().find(|r| r.from.admits(ask.connect.caller)) else {
+            return self.refuse_connect(&ask.connect, self.why_not(&ask.connect));
+        };
+        let line = format!("{} {}", ask.method, ask.path.path());
+        Refusal {
+            layer: Layer::Network,
+            rule: None,
+            reason: Reason::Request,
+            compared: format!("{line} at {}", compared(&ask.connect)),
+            nearest: Some(NearMiss { rule: rule.id.clone(), missed_by: missed_request(rule, ask) }),
+            suggestion: add_to(rule, &format!("http: {{ allow: [{}] }}", quoted(&line))),
+        }
+    }
+
+    pub(super) fn refuse_denied_request(&self, ask: &Request<'_>, at: u32, pattern: &str) -> Refusal {
+        let rule = &self.rules[at as usize];
+        Refusal {
+            layer: Layer::Network,
+            rule: Some(rule.id.clone()),
+            reason: Reason::RequestDenied(pattern.to_owned()),
+            compared: format!("{} {} at {}", ask.method, ask.path.path(), compared(&ask.connect)),
+            nearest: None,
+            suggestion: format!(
+                "network:\n  rules:\n    - name: {}\n      http: {{ deny: [] }}   # leave out {}, which beats every allow",
+                rule.id,
+                quoted(pattern)
+            ),
+        }
+    }
+
+    fn other_program(&self, ask: &Connect<'_>) -> (Option<NearMiss>, String) {
+        let mut first: Option<u32> = None;
+        self.index.each(ask.host, ask.port, |at| {
+            if self.rules[at as usize].form.admits() {
+                first = Some(first.map_or(at, |held| held.min(at)));
+            }
+        });
+        let Some(rule) = first.map(|at| &self.rules[at as usize]) else { return (None, new_rule(ask, None)) };
+        let near = NearMiss { rule: rule.id.clone(), missed_by: missed_program(ask.caller) };
+        let fix = match ask.caller.program() {
+            Some(program) if program.foreign_code.is_none() => {
+                add_to(rule, &format!("from: [{}]", quoted(&program.path.to_string_lossy())))
+            }
+            _ => String::new(),
+        };
+        (Some(near), fix)
+    }
+
+    fn other_port(&self, ask: &Connect<'_>) -> (Option<NearMiss>, String) {
+        let mut first: Option<u32> = None;
+        self.index.each_host(ask.host, |at| first = Some(first.map_or(at, |held| held.min(at))));
+        let Some(rule) = first.map(|at| &self.rules[at as usize]) else { return (None, new_rule(ask, None)) };
+        let admitted: Vec<&str> =
+            rule.to.iter().filter(|t| t.host.matches(ask.host)).map(|t| &*t.written).collect();
+        let missed_by = format!("port {}: it admits {}", ask.port, admitted.join(", "));
+        let fix = add_to(rule, &format!("to: [{}]", quoted(&target(ask.host, ask.port))));
+        (Some(NearMiss { rule: rule.id.clone(), missed_by }), fix)
+    }
+
+    /// The rule whose target reads most like the host.
+    fn similar_host(&self, ask: &Connect<'_>) -> Option<NearMiss> {
+        let Host::Name(name) = ask.host else { return None };
+        let targets = self.rules.iter().flat_map(|rule| rule.to.iter().map(move |t| (rule, t)));
+        let near = targets.filter_map(|(rule, t)| Some((likeness(name.as_str(), &t.host)?, rule, t)));
+        let (_, rule, target) = near.min_by_key(|(score, ..)| *score)?;
+        let missed_by = format!("the host: it admits {}", target.written);
+        Some(NearMiss { rule: rule.id.clone(), missed_by })
+    }
+}
+
+/// How far `name` is from what the pattern matches: 0 is a wildcard of one label too few or too many.
+fn likeness(name: &str, pattern: &HostPattern) -> Option<usize> {
+    match pattern {
+        HostPattern::Wild(wild) => {
+            let suffix = wild.suffix();
+            let below = name.strip_suffix(suffix).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'));
+            (!suffix.is_empty() && below).then_some(0)
+        }
+        HostPattern::Name(known) => {
+            let known = known.as_str();
+            if name.ends_with(&format!(".{known}")) || known.ends_with(&format!(".{name}")) {
+                return Some(1);
+            }
+            let far = distance(name, known, 2)?;
+            Some(far + 1)
+        }
+        HostPattern::Addr(_) | HostPattern::Net(_) => None,
+    }
+}
+
+fn missed_program(caller: &Caller) -> String {
+    match caller.program() {
+        None if Network::is_unknown(caller) => "the program, which could not be told".to_owned(),
+        Some(program) => match &program.foreign_code {
+            Some(code) => {
+                format!("the program {}, which runs code from {}", program.path.display(), code.display())
+            }
+            None => format!("the program {}", program.path.display()),
+        },
+        None => "the program".to_owned(),
+    }
+}
+
+fn missed_request(rule: &Rule, ask: &Request<'_>) -> String {
+    let Form::Http { allow, .. } = &rule.form else { return "the request".to_owned() };
+    if let Some(near) = allow.iter().find(|p| p.path_matches(ask.path)) {
+        return format!("the method {}: it allows {}", ask.method, near.written);
+    }
+    if let Some(near) = allow.iter().find(|p| p.covers_method(ask.method)) {
+        return format!("the path {}: it allows {}", ask.path.path(), near.written);
+    }
+    "the method and the path".to_owned()
+}
+
+fn compared(ask: &Connect<'_>) -> String {
+    match ask.caller.program() {
+        Some(program) => format!("{}:{} from {}", ask.host, ask.port, program.path.display()),
+        None => format!("{}:{} from an unknown program", ask.host, ask.port),
+    }
+}
+
+fn target(host: &Host, port: u16) -> String {
+    if port == 443 { host.to_string() } else { format!("{host}:{port}") }
+}
+
+fn new_rule(ask: &Connect<'_>, more: Option<&str>) -> String {
+    let name = ask.host.to_string().replace(|c: char| !c.is_ascii_alphanumeric(), "-");
+    let to = quoted(&target(ask.host, ask.port));
+    let more = more.map(|m| format!("\n      {m}")).unwrap_or_default();
+    format!("network:\n  rules:\n    - name: {}\n      to: [{to}]{more}", name.trim_matches('-'))
+}
+
+fn add_to(rule: &Rule, line: &str) -> String {
+    format!("network:\n  rules:\n    - name: {}\n      {line}   # add to the rule", rule.id)
+}
+
+/// A text as it stands in a YAML flow sequence.
+fn quoted(text: &str) -> String {
+    let plain = text.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '/')
+        && text.chars().all(|c| c.is_ascii_alphanumeric() || "/._-".contains(c))
+        && text.contains(|c: char| c.is_ascii_alphabetic());
+    if plain { text.to_owned() } else { format!("{text:?}") }
+}

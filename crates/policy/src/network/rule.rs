@@ -1,0 +1,123 @@
+//! One compiled rule.
+
+use super::{AddressGrant, Ports};
+use crate::canonical::CanonicalPath;
+use crate::pattern::{HostPattern, HttpPattern, PathPattern};
+use creel_types::{Caller, Digest, RuleId};
+use std::sync::Arc;
+
+/// One rule.
+#[derive(Debug)]
+pub(crate) struct Rule {
+    pub id: RuleId,
+    pub to: Vec<Target>,
+    pub from: From,
+    pub form: Form,
+    /// The addresses that its names may lead to although they are not public.
+    pub grants: Arc<[AddressGrant]>,
+}
+
+/// Where a rule leads: hosts and ports.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Target {
+    pub host: HostPattern,
+    pub ports: Ports,
+    /// As the policy's author wrote it.
+    pub written: Box<str>,
+}
+
+/// What may be said over the connection.
+#[derive(Debug)]
+pub(crate) enum Form {
+    /// TLS to the admitted name, or any HTTP request.
+    Plain,
+    /// Any bytes.
+    Raw,
+    /// These requests, less those. Without an allow the rule only denies.
+    Http { allow: Box<[HttpPattern]>, deny: Box<[HttpPattern]> },
+}
+
+/// Which programs a rule is for.
+#[derive(Debug, Default)]
+pub(crate) struct From(pub Option<Box<[Program]>>);
+
+/// A `from:` entry.
+#[derive(Debug)]
+pub(crate) enum Program {
+    Path(PathPattern),
+    Digest(Digest),
+    /// The program or anything that descends from it.
+    Tree(Box<Program>),
+}
+
+impl Form {
+    pub(crate) fn allows(&self, method: &str, path: &CanonicalPath) -> bool {
+        match self {
+            Self::Plain | Self::Raw => true,
+            Self::Http { allow, .. } => allow.iter().any(|p| p.allows(method, path)),
+        }
+    }
+
+    /// The deny that takes the request, as written.
+    pub(crate) fn denies(&self, method: &str, path: &CanonicalPath) -> Option<&str> {
+        let Self::Http { deny, .. } = self else { return None };
+        deny.iter().filter(|p| p.denies(method, path)).map(|p| &*p.written).min()
+    }
+
+    pub(crate) fn has_deny(&self) -> bool {
+        matches!(self, Self::Http { deny, .. } if !deny.is_empty())
+    }
+
+    /// Whether the rule allows anything at all, rather than only denying.
+    pub(crate) fn admits(&self) -> bool {
+        !matches!(self, Self::Http { allow, .. } if allow.is_empty())
+    }
+}
+
+impl From {
+    pub(crate) fn is_said(&self) -> bool {
+        self.0.is_some()
+    }
+
+    /// For an allow: only a caller that is surely one of the programs.
+    pub(crate) fn admits(&self, caller: &Caller) -> bool {
+        let Some(programs) = &self.0 else { return true };
+        programs.iter().any(|p| p.is(caller, |program| program.foreign_code.is_none()))
+    }
+
+    /// For a deny: unless the caller is surely none of the programs.
+    pub(crate) fn may_be(&self, caller: &Caller) -> bool {
+        let Some(programs) = &self.0 else { return true };
+        caller.chain.is_empty()
+            || caller.chain[0].foreign_code.is_some()
+            || programs.iter().any(|p| p.is(caller, |_| true) || p.needs_digest_of(caller))
+    }
+}
+
+impl Program {
+    fn is(&self, caller: &Caller, trusted: fn(&creel_types::Program) -> bool) -> bool {
+        match self {
+            Self::Tree(inner) => caller.chain.iter().any(|p| trusted(p) && inner.is_program(p)),
+            other => caller.program().is_some_and(|p| trusted(p) && other.is_program(p)),
+        }
+    }
+
+    fn is_program(&self, program: &creel_types::Program) -> bool {
+        match self {
+            Self::Path(pattern) => program.path.to_str().is_some_and(|path| pattern.matches(path)),
+            Self::Digest(digest) => program.digest == Some(*digest),
+            Self::Tree(inner) => inner.is_program(program),
+        }
+    }
+
+    /// Whether the answer hangs on a digest that nobody could take.
+    fn needs_digest_of(&self, caller: &Caller) -> bool {
+        match self {
+            Self::Digest(_) => caller.program().is_none_or(|p| p.digest.is_none()),
+            Self::Tree(inner) => {
+                matches!(**inner, Self::Digest(_)) && caller.chain.iter().any(|p| p.digest.is_none())
+            }
+            Self::Path(_) => false,
+        }
+    }
+}

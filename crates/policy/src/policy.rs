@@ -1,0 +1,164 @@
+//! The compiled policy.
+
+use crate::network::{Network, reach};
+use crate::{
+    Admission, Backend, Connect, Filesystem, Handling, Inference, Layer, Permit, Process, Reason, Refusal,
+    Request, Resolution,
+};
+use creel_types::{Host, HostName, RuleId};
+use std::net::{IpAddr, SocketAddr};
+
+/// What a refusal does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Mode {
+    /// It is carried out.
+    #[default]
+    Enforce,
+    /// It is recorded and overlooked, except where an address is refused (see [`Policy::overlook`]).
+    Observe,
+}
+
+/// One immutable compiled policy; a value that exists is valid.
+#[derive(Debug, Default)]
+pub struct Policy {
+    pub(crate) name: Option<String>,
+    pub(crate) mode: Mode,
+    pub(crate) network: Network,
+    pub(crate) filesystem: Filesystem,
+    pub(crate) process: Process,
+    pub(crate) inference: Inference,
+    pub(crate) resolve: Vec<Resolution>,
+    pub(crate) unreadable: Option<String>,
+}
+
+impl Policy {
+    /// The policy that stands in for one that cannot be read: everything is refused, with the reason.
+    pub fn refuse_all(reason: impl Into<String>) -> Self {
+        Self { unreadable: Some(reason.into()), ..Self::default() }
+    }
+
+    /// The policy's own name.
+    pub fn name(&self) -> Option<&str> {
+        self.name.as_deref()
+    }
+
+    /// What a refusal does.
+    pub fn mode(&self) -> Mode {
+        self.mode
+    }
+
+    /// The filesystem layer.
+    pub fn filesystem(&self) -> &Filesystem {
+        &self.filesystem
+    }
+
+    /// The process layer.
+    pub fn process(&self) -> &Process {
+        &self.process
+    }
+
+    /// The inference layer.
+    pub fn inference(&self) -> &Inference {
+        &self.inference
+    }
+
+    /// Whether the program may connect to this host and port. Allocates nothing when it may.
+    ///
+    /// # Errors
+    /// The refusal, explained.
+    pub fn connect(&self, ask: &Connect<'_>) -> Result<Admission, Refusal> {
+        self.readable(|| format!("{}:{}", ask.host, ask.port))?;
+        self.network.connect(ask)
+    }
+
+    /// Whether the request may be made. Asked for every request, also on a connection that is kept alive. Allocates
+    /// nothing when it may. Calls to the model router are not asked for here.
+    ///
+    /// # Errors
+    /// The refusal, explained.
+    pub fn request(&self, ask: &Request<'_>) -> Result<RuleId, Refusal> {
+        self.readable(|| {
+            format!("{} {}:{}{}", ask.method, ask.connect.host, ask.connect.port, ask.path.path())
+        })?;
+        self.network.request(ask)
+    }
+
+    /// Whether the admitted name may lead to this address (law 6). The address dialled is the address judged.
+    ///
+    /// # Errors
+    /// An address that is not public and that nothing names, with what it is.
+    pub fn permit(&self, admission: &Admission, addr: IpAddr) -> Result<Permit, Refusal> {
+        self.readable(|| format!("{} at {addr}", admission.host))?;
+        if admission.handling == Handling::Model {
+            return Err(reach::refuse(admission, addr, Reason::ModelOnly));
+        }
+        let addr = addr.to_canonical();
+        let given = self.resolve.iter().find(|r| {
+            r.addr.to_canonical() == addr && matches!(&admission.host, Host::Name(name) if *name == r.host)
+        });
+        let port = match given {
+            Some(given) => given.port.unwrap_or(admission.port),
+            None => {
+                reach::judge(admission, addr)?;
+                admission.port
+            }
+        };
+        let (host, rule) = (admission.host.clone(), admission.rule.clone());
+        Ok(Permit { host, addr: SocketAddr::new(addr, port), rule })
+    }
+
+    /// The admission that stands for a refused connection in a policy that only observes; `None` in one that
+    /// enforces. What is observed is still never led to an address that law 6 refuses.
+    pub fn overlook(&self, ask: &Connect<'_>, refusal: &Refusal) -> Option<Admission> {
+        (self.mode == Mode::Observe && !matches!(refusal.reason, Reason::Unreadable(_))).then(|| Admission {
+            host: ask.host.clone(),
+            port: ask.port,
+            handling: Handling::PassThrough,
+            rule: RuleId::new("observe"),
+            grants: Default::default(),
+        })
+    }
+
+    /// Where the operator said that this name leads, before any resolver is asked.
+    pub fn resolution(&self, host: &HostName, port: u16) -> Option<SocketAddr> {
+        let given = self.resolve.iter().find(|r| r.host == *host)?;
+        Some(SocketAddr::new(given.addr.to_canonical(), given.port.unwrap_or(port)))
+    }
+
+    /// Whether any rule for this host and port asks who calls; if none does, the caller need not be found out for
+    /// the decision.
+    pub fn wants_caller(&self, host: &Host, port: u16) -> bool {
+        self.network.wants_caller(host, port)
+    }
+
+    /// The inference backend of this name.
+    pub fn backend(&self, name: &str) -> Option<&Backend> {
+        self.inference.backends.iter().find(|b| b.name == name)
+    }
+
+    /// Leave to dial a backend: its URL is the operator's own word, so that its address may be a private one. The
+    /// clouds' metadata addresses are refused all the same.
+    ///
+    /// # Errors
+    /// A metadata address, or one that no connection can be made to.
+    pub fn permit_backend(&self, backend: &Backend, addr: IpAddr, port: u16) -> Result<Permit, Refusal> {
+        self.readable(|| format!("{} at {addr}", backend.base_url.host))?;
+        let addr = addr.to_canonical();
+        reach::judge_backend(backend, addr)?;
+        let rule = RuleId::new(&format!("inference.backends.{}", backend.name));
+        Ok(Permit { host: backend.base_url.host.clone(), addr: SocketAddr::new(addr, port), rule })
+    }
+
+    fn readable(&self, compared: impl FnOnce() -> String) -> Result<(), Refusal> {
+        let Some(why) = &self.unreadable else { return Ok(()) };
+        Err(Refusal {
+            layer: Layer::Network,
+            rule: None,
+            reason: Reason::Unreadable(why.clone()),
+            compared: compared(),
+            nearest: None,
+            suggestion: String::new(),
+        })
+    }
+}

@@ -1,0 +1,36 @@
+//! What processes of a sandbox may use.
+
+use creel_types::Size;
+use std::time::Duration;
+
+/// The process layer.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Process {
+    pub(crate) limits: Limits,
+}
+
+impl Process {
+    /// Resource limits.
+    pub fn limits(&self) -> &Limits {
+        &self.limits
+    }
+}
+
+/// Resource limits; `None` means that the policy sets none.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Limits {
+    /// Processes and threads in the sandbox.
+    pub processes: Option<u64>,
+    /// Memory of the whole sandbox.
+    pub memory: Option<Size>,
+    /// CPU time per wall time, in thousandths of one CPU.
+    pub millicpus: Option<u64>,
+    /// Open descriptors per process.
+    pub open_files: Option<u64>,
+    /// Largest file.
+    pub file_size: Option<Size>,
+    /// What the sandbox may write to its private directories, in all.
+    pub disk: Option<Size>,
+    /// Wall time, after which the sandbox is ended.
+    pub time: Option<Duration>,
+}
