@@ -9,6 +9,9 @@ use hickory_proto::rr::rdata::{A, AAAA, PTR};
 use hickory_proto::rr::{DNSClass, Name, RData, Record, RecordType};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+/// The port.
+pub const PORT: u16 = 53;
+
 /// The longest question that is read.
 pub const MAX: usize = 4096;
 

@@ -5,6 +5,7 @@ use std::io::{self, IoSlice};
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -16,32 +17,57 @@ use tokio::net::TcpStream;
 /// [`Cutter`] reset it while HTTP and TLS layers own this value.
 #[derive(Debug)]
 pub struct Socket {
-    stream: Arc<TcpStream>,
+    wire: Arc<Wire>,
     ahead: Bytes,
 }
 
-/// Resets a connection from outside.
+#[derive(Debug)]
+struct Wire {
+    stream: TcpStream,
+    read: AtomicU64,
+    written: AtomicU64,
+}
+
+/// Resets a connection from outside, and knows how much went through it.
 #[derive(Debug, Clone)]
-pub struct Cutter(Arc<TcpStream>);
+pub struct Cutter(Arc<Wire>);
+
+/// The bare connection, shared.
+#[derive(Debug, Clone)]
+pub struct Bare(Arc<Wire>);
+
+impl std::ops::Deref for Bare {
+    type Target = TcpStream;
+
+    fn deref(&self) -> &TcpStream {
+        &self.0.stream
+    }
+}
 
 impl Cutter {
+    /// Bytes read from and written to the connection through [`Socket`]'s own reading and writing.
+    pub fn moved(&self) -> (u64, u64) {
+        (self.0.read.load(Ordering::Relaxed), self.0.written.load(Ordering::Relaxed))
+    }
+
     /// Ends the connection at once with a reset: nothing that is queued goes out any more.
     pub fn cut(&self) {
         // Both can only fail on a socket that is gone already, and then there is nothing to cut.
-        let _ = rustix::net::sockopt::set_socket_linger(&*self.0, Some(Duration::ZERO));
-        let _ = rustix::net::connect_unspec(&*self.0);
+        let _ = rustix::net::sockopt::set_socket_linger(&self.0.stream, Some(Duration::ZERO));
+        let _ = rustix::net::connect_unspec(&self.0.stream);
     }
 }
 
 impl Socket {
     /// Takes over a connection.
     pub fn new(stream: TcpStream) -> Self {
-        Self { stream: Arc::new(stream), ahead: Bytes::new() }
+        let (read, written) = (AtomicU64::new(0), AtomicU64::new(0));
+        Self { wire: Arc::new(Wire { stream, read, written }), ahead: Bytes::new() }
     }
 
     /// The other end's address.
     pub fn peer_addr(&self) -> io::Result<SocketAddr> {
-        self.stream.peer_addr()
+        self.wire.stream.peer_addr()
     }
 
     /// Puts back `bytes`, to be read before anything else.
@@ -52,17 +78,17 @@ impl Socket {
 
     /// A handle that can reset this connection.
     pub fn cutter(&self) -> Cutter {
-        Cutter(Arc::clone(&self.stream))
+        Cutter(Arc::clone(&self.wire))
     }
 
     /// Closing will reset instead of finishing politely.
     pub fn reset_on_close(&self) {
-        let _ = rustix::net::sockopt::set_socket_linger(&*self.stream, Some(Duration::ZERO));
+        let _ = rustix::net::sockopt::set_socket_linger(&self.wire.stream, Some(Duration::ZERO));
     }
 
     /// The bare connection and what was read ahead of it.
-    pub fn into_parts(self) -> (Arc<TcpStream>, Bytes) {
-        (self.stream, self.ahead)
+    pub fn into_parts(self) -> (Bare, Bytes) {
+        (Bare(self.wire), self.ahead)
     }
 }
 
@@ -79,9 +105,12 @@ impl AsyncRead for Socket {
             return Poll::Ready(Ok(()));
         }
         loop {
-            ready!(self.stream.poll_read_ready(cx))?;
-            match self.stream.try_read_buf(buf) {
-                Ok(_) => return Poll::Ready(Ok(())),
+            ready!(self.wire.stream.poll_read_ready(cx))?;
+            match self.wire.stream.try_read_buf(buf) {
+                Ok(n) => {
+                    self.wire.read.fetch_add(n as u64, Ordering::Relaxed);
+                    return Poll::Ready(Ok(()));
+                }
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
                 Err(e) => return Poll::Ready(Err(e)),
             }
@@ -96,10 +125,13 @@ impl Socket {
         write: impl Fn(&TcpStream) -> io::Result<usize>,
     ) -> Poll<io::Result<usize>> {
         loop {
-            ready!(self.stream.poll_write_ready(cx))?;
-            match write(&self.stream) {
+            ready!(self.wire.stream.poll_write_ready(cx))?;
+            match write(&self.wire.stream) {
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
-                done => return Poll::Ready(done),
+                done => {
+                    self.wire.written.fetch_add(*done.as_ref().unwrap_or(&0) as u64, Ordering::Relaxed);
+                    return Poll::Ready(done);
+                }
             }
         }
     }
@@ -127,7 +159,7 @@ impl AsyncWrite for Socket {
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(shutdown_write(&self.stream))
+        Poll::Ready(shutdown_write(&self.wire.stream))
     }
 }
 

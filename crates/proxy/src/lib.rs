@@ -1,1 +1,39 @@
-//! See ARCHITECTURE.md.
+//! The life of one connection out of a sandbox, a file for each phase: accept, identify, decide, resolve, intercept,
+//! forward, record.
+//!
+//! Nothing leaves except through here, and nothing here decides: the policy is asked for each connection and for
+//! each request on it, every dial spends a permit that only the policy can make, and what the record cannot hold is
+//! not admitted.
+
+mod accept;
+mod backend;
+mod cell;
+mod decide;
+mod dns;
+mod exchange;
+mod exit;
+mod forward;
+mod headers;
+mod identify;
+mod intercept;
+mod limits;
+mod live;
+mod models;
+mod record;
+mod refusal;
+mod resolve;
+mod target;
+mod tunnel;
+mod watched;
+
+pub use accept::Listener;
+pub use backend::{BackendError, Outward};
+pub use cell::{InForce, PolicyCell};
+pub use exit::{Exit, Setting};
+pub use identify::Witness;
+pub use limits::Limits;
+pub use live::{Cut, Rejudged};
+pub use models::{CallContext, Called, Models, NoModels};
+pub use record::{
+    ConnectionAdmitted, ConnectionEnded, DnsAsked, Journal, JournalError, Refused, RequestAdmitted, Who,
+};

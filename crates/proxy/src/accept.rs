@@ -1,0 +1,88 @@
+//! Takes connections in, and listens to what they say first.
+
+use crate::exit::Exit;
+use bytes::{Bytes, BytesMut};
+use creel_net::original::{self, Capture};
+use creel_net::sniff::{self, Spoken};
+use creel_net::{Socket, clienthello};
+use std::io;
+use std::net::TcpListener;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::AsyncReadExt;
+
+/// After a failed accept (descriptors used up), before the next.
+const BREATH: Duration = Duration::from_millis(10);
+/// `EINVAL`: the socket does not listen (any more).
+const NOT_LISTENING: i32 = 22;
+
+/// A listening socket as it comes from the jail.
+#[derive(Debug)]
+pub enum Listener {
+    /// A descriptor of a listening TCP socket.
+    Fd(OwnedFd),
+    /// The same, typed.
+    Std(TcpListener),
+}
+
+impl From<OwnedFd> for Listener {
+    fn from(fd: OwnedFd) -> Self {
+        Self::Fd(fd)
+    }
+}
+
+impl From<TcpListener> for Listener {
+    fn from(listener: TcpListener) -> Self {
+        Self::Std(listener)
+    }
+}
+
+impl Exit {
+    /// Serves every connection that arrives, until the listener breaks. With `redirect` the kernel is asked where
+    /// each was going; without it the accepted socket's own address says so.
+    pub async fn serve_tcp(self: Arc<Self>, listener: impl Into<Listener>, redirect: bool) -> io::Result<()> {
+        let listener = match listener.into() {
+            Listener::Fd(fd) => TcpListener::from(fd),
+            Listener::Std(listener) => listener,
+        };
+        listener.set_nonblocking(true)?;
+        let listener = tokio::net::TcpListener::from_std(listener)?;
+        let capture = if redirect { Capture::Redirect } else { Capture::Transparent };
+        loop {
+            let (stream, source) = match listener.accept().await {
+                Ok(accepted) => accepted,
+                Err(e) if e.raw_os_error() == Some(NOT_LISTENING) => return Err(e),
+                Err(_) => {
+                    tokio::time::sleep(BREATH).await;
+                    continue;
+                }
+            };
+            let Ok(destination) = original::destination(&stream, capture) else { continue };
+            let source = std::net::SocketAddr::new(source.ip().to_canonical(), source.port());
+            tokio::spawn(Arc::clone(&self).connection(stream, source, destination));
+        }
+    }
+}
+
+/// Reads the first bytes until they tell what is spoken, and puts them back. `None` when nothing (or too little)
+/// came within `within`, or the client went away.
+pub(crate) async fn listen(socket: &mut Socket, within: Duration) -> Option<Spoken> {
+    let mut said = BytesMut::with_capacity(4096);
+    let spoken = tokio::time::timeout(within, async {
+        loop {
+            if socket.read_buf(&mut said).await.ok()? == 0 {
+                return None;
+            }
+            if let Some(spoken) = sniff::look(&said) {
+                return Some(spoken);
+            }
+            if said.len() > clienthello::MAX {
+                return Some(Spoken::Other);
+            }
+        }
+    });
+    let spoken = spoken.await.ok().flatten();
+    socket.unread(Bytes::from(said));
+    spoken
+}

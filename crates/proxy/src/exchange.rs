@@ -1,0 +1,314 @@
+//! One request and its answer: judged, recorded, handed on.
+
+use crate::decide;
+use crate::exit::Exit;
+use crate::forward::{Failed, Upstream};
+use crate::headers;
+use crate::identify::Flow;
+use crate::live::{Connection, Place, RequestPlace};
+use crate::models::CallContext;
+use crate::record::RequestAdmitted;
+use crate::refusal::{of_form, refused, refused_as, trouble};
+use crate::resolve::NoWay;
+use crate::target::{self, NotHere};
+use crate::watched::{self, Knife};
+use creel_net::Body;
+use creel_policy::canonical::CanonicalPath;
+use creel_policy::{Connect, Handling, Refusal, Request as Ask};
+use creel_types::{Generation, RuleId};
+use http::header::{CONNECTION, HeaderValue};
+use http::{Request, Response, StatusCode, Uri, Version};
+use hyper::body::Incoming;
+use hyper::upgrade::OnUpgrade;
+use hyper_util::rt::TokioIo;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use tokio::task::JoinSet;
+
+/// Bytes copied at a time through an upgraded connection, each way.
+const COPY: usize = 32 * 1024;
+
+/// The connection to the agent is closed without an answer, because the one outside closed without one.
+#[derive(Debug, thiserror::Error)]
+#[error("the server closed the connection without an answer")]
+pub(crate) struct NoAnswer;
+
+/// All requests of one connection.
+pub(crate) struct Exchange {
+    exit: Arc<Exit>,
+    flow: Arc<Flow>,
+    connection: Arc<Connection>,
+    tls: bool,
+    /// Every request is refused with this, whatever the policy says: the connection itself is not what it claims.
+    mismatch: Option<Box<Refusal>>,
+    upstream: Upstream,
+    http2: AtomicBool,
+    asked: AtomicBool,
+    tunnels: Mutex<JoinSet<()>>,
+}
+
+/// What may go on, and in whose name.
+struct Allowed {
+    path: CanonicalPath,
+    generation: Generation,
+    model: bool,
+}
+
+/// An answer of our own instead of a forwarded one.
+enum Instead {
+    Refuse { status: StatusCode, refusal: Box<Refusal>, generation: Generation },
+    Trouble(StatusCode, String),
+}
+
+impl Exchange {
+    pub(crate) fn new(
+        exit: &Arc<Exit>,
+        place: &Place,
+        tls: bool,
+        mismatch: Option<Box<Refusal>>,
+    ) -> Arc<Self> {
+        let connection = Arc::clone(&place.connection);
+        Arc::new(Self {
+            exit: Arc::clone(exit),
+            flow: Arc::clone(&connection.flow),
+            upstream: Upstream::new(exit, &connection, tls),
+            connection,
+            tls,
+            mismatch,
+            http2: AtomicBool::new(false),
+            asked: AtomicBool::new(false),
+            tunnels: Mutex::default(),
+        })
+    }
+
+    /// What the agent speaks on this connection; upstream is offered the same.
+    pub(crate) fn is_http2(&self, http2: bool) {
+        self.http2.store(http2, Ordering::Relaxed);
+        self.upstream.speak(http2);
+    }
+
+    /// Waits for what was upgraded on this connection.
+    pub(crate) async fn finish(&self) {
+        if !self.asked.load(Ordering::Relaxed) {
+            self.never_asked("the connection ended without a request");
+        }
+        let mut tunnels = std::mem::take(&mut *self.tunnels.lock().unwrap_or_else(PoisonError::into_inner));
+        while tunnels.join_next().await.is_some() {}
+    }
+
+    /// Records the refusal of a connection whose client never got to ask.
+    pub(crate) fn never_asked(&self, how: &str) {
+        self.asked.store(true, Ordering::Relaxed);
+        let refusal = match &self.mismatch {
+            Some(refusal) => Some(refusal.clone()),
+            None => decide::connection(&self.exit.setting.policy.load(), &self.flow).err(),
+        };
+        if let Some(mut refusal) = refusal {
+            refusal.compared = format!("{} ({how})", refusal.compared);
+            let _ = self.exit.record_refusal(&self.flow, &refusal, None, false);
+        }
+    }
+
+    /// Answers one request.
+    pub(crate) async fn answer(
+        self: Arc<Self>,
+        request: Request<Incoming>,
+    ) -> Result<Response<Body>, NoAnswer> {
+        self.asked.store(true, Ordering::Relaxed);
+        let instead = match self.judge(&request) {
+            Ok(allowed) => match self.hand_on(request, allowed).await {
+                Ok(response) => return Ok(response),
+                Err(Failed::NoAnswer) => return Err(NoAnswer),
+                Err(Failed::Instead(NoWay::Trouble(why), _)) => {
+                    return Ok(trouble(StatusCode::BAD_GATEWAY, &why));
+                }
+                Err(Failed::Instead(NoWay::Refused(refusal, generation), headers)) => {
+                    let _ = self.exit.record_refusal(&self.flow, &refusal, None, false);
+                    return Ok(refused(&refusal, generation, &headers));
+                }
+            },
+            Err(instead) => instead,
+        };
+        Ok(self.say(instead, &request))
+    }
+
+    fn say(&self, instead: Instead, request: &Request<Incoming>) -> Response<Body> {
+        match instead {
+            Instead::Trouble(status, why) => trouble(status, &why),
+            Instead::Refuse { status, refusal, generation } => {
+                let uri = request.uri().to_string();
+                let asked = Some((request.method().as_str(), uri.as_str()));
+                if let Err(e) = self.exit.record_refusal(&self.flow, &refusal, asked, false) {
+                    return trouble(StatusCode::SERVICE_UNAVAILABLE, &e.to_string());
+                }
+                let mut response = refused_as(status, &refusal, generation, request.headers());
+                if request.version() < Version::HTTP_2 && self.mismatch.is_some() {
+                    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+                }
+                response
+            }
+        }
+    }
+
+    /// Asks the policy in force, and writes down what it allows.
+    fn judge(&self, request: &Request<Incoming>) -> Result<Allowed, Instead> {
+        let now = self.exit.setting.policy.load();
+        let generation = now.generation;
+        let refuse = |status, refusal| Instead::Refuse { status, refusal, generation };
+        if let Some(refusal) = &self.mismatch {
+            return Err(refuse(StatusCode::MISDIRECTED_REQUEST, refusal.clone()));
+        }
+        let leave = decide::connection(&now, &self.flow).map_err(|r| refuse(StatusCode::FORBIDDEN, r))?;
+        let path = self.read(request, generation)?;
+        let method = request.method().as_str();
+        let model = leave.admission.handling() == Handling::Model;
+        let rule = if model {
+            leave.admission.rule().clone()
+        } else {
+            let connect = Connect { host: &self.flow.host, port: self.flow.port, caller: &self.flow.caller };
+            let ask = Ask { connect, method, path: &path };
+            match now.policy.request(&ask) {
+                Ok(rule) => rule,
+                Err(refusal) => self.overlook(&now, &ask, refusal, request)?,
+            }
+        };
+        let event =
+            RequestAdmitted { who: self.flow.who(generation), rule: &rule, method, path: path.as_str() };
+        self.exit.setting.record.request(&event).map_err(unrecorded)?;
+        self.connection.admitted(leave.admission.handling());
+        Ok(Allowed { path, generation, model })
+    }
+
+    /// Checks what does not depend on the rules.
+    fn read(&self, request: &Request<Incoming>, generation: Generation) -> Result<CanonicalPath, Instead> {
+        target::read(&self.flow, self.tls, request).map_err(|not_here| match not_here {
+            NotHere::OtherHost(other) => Instead::Refuse {
+                status: StatusCode::MISDIRECTED_REQUEST,
+                refusal: of_form(&self.flow, format!("the request is for {other}")),
+                generation,
+            },
+            NotHere::Unreadable(why) => Instead::Refuse {
+                status: StatusCode::BAD_REQUEST,
+                refusal: of_form(&self.flow, why),
+                generation,
+            },
+            NotHere::Method(why) => Instead::Refuse {
+                status: StatusCode::FORBIDDEN,
+                refusal: of_form(&self.flow, why),
+                generation,
+            },
+        })
+    }
+
+    /// In a policy that only observes, a refusal is written down and the request goes on.
+    fn overlook(
+        &self,
+        now: &crate::InForce,
+        ask: &Ask<'_>,
+        refusal: Refusal,
+        request: &Request<Incoming>,
+    ) -> Result<RuleId, Instead> {
+        let refusal = Box::new(refusal);
+        let Some(admission) = now.policy.overlook(&ask.connect, &refusal) else {
+            let generation = now.generation;
+            return Err(Instead::Refuse { status: StatusCode::FORBIDDEN, refusal, generation });
+        };
+        let uri = request.uri().to_string();
+        let asked = Some((ask.method, uri.as_str()));
+        self.exit.record_refusal(&self.flow, &refusal, asked, true).map_err(unrecorded)?;
+        Ok(admission.rule().clone())
+    }
+
+    async fn hand_on(
+        self: &Arc<Self>,
+        mut request: Request<Incoming>,
+        allowed: Allowed,
+    ) -> Result<Response<Body>, Failed> {
+        let knife = Arc::new(Knife::default());
+        let alone = request.version() == Version::HTTP_2;
+        let place = self.connection.begin((request.method(), &allowed.path), &knife, alone);
+        let upgrade = headers::upgrade(request.headers());
+        let agent = upgrade.as_ref().map(|_| hyper::upgrade::on(&mut request));
+        headers::strip(request.headers_mut());
+        let answered = async {
+            if allowed.model {
+                let response = self.call_model(request, &allowed, &knife).await;
+                return Ok(response.map(|body| watched::down(body, &knife, place)));
+            }
+            if let Some(protocol) = upgrade {
+                headers::ask_upgrade(request.headers_mut(), protocol);
+            }
+            self.forward(request, &allowed, (&knife, agent, place)).await
+        };
+        tokio::select! {
+            biased;
+            () = knife.waits() => Err(Failed::NoAnswer),
+            answered = answered => answered,
+        }
+    }
+
+    async fn call_model(
+        &self,
+        request: Request<Incoming>,
+        allowed: &Allowed,
+        knife: &Arc<Knife>,
+    ) -> Response<Body> {
+        let (mut parts, body) = request.into_parts();
+        if let Ok(uri) = allowed.path.as_str().parse::<Uri>() {
+            parts.uri = uri;
+        }
+        let from = CallContext {
+            connection: self.flow.id,
+            host: self.flow.host.clone(),
+            port: self.flow.port,
+            caller: Arc::clone(&self.flow.caller),
+            generation: allowed.generation,
+        };
+        let request = Request::from_parts(parts, watched::up(body, knife));
+        self.exit.setting.models.call(request, from).await
+    }
+
+    async fn forward(
+        self: &Arc<Self>,
+        request: Request<Incoming>,
+        allowed: &Allowed,
+        (knife, agent, place): (&Arc<Knife>, Option<OnUpgrade>, RequestPlace),
+    ) -> Result<Response<Body>, Failed> {
+        let http2 = request.version() == Version::HTTP_2;
+        let (mut response, turn) = self.upstream.send(request, &allowed.path, knife).await?;
+        if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+            let Some(agent) = agent else {
+                return Err(Failed::trouble("the server switched protocols unasked"));
+            };
+            let server = hyper::upgrade::on(&mut response);
+            self.splice(agent, server, (place, Arc::clone(knife)));
+            return Ok(response.map(|_| creel_net::body::empty()));
+        }
+        headers::strip_response(response.headers_mut());
+        // The agent's side says its own version; the engine fills it in.
+        *response.version_mut() = if http2 { Version::HTTP_2 } else { Version::HTTP_11 };
+        let (parts, body) = response.into_parts();
+        let body = watched::down(body, knife, (place, turn));
+        Ok(Response::from_parts(parts, body))
+    }
+
+    /// Moves the bytes of an upgraded connection until both sides are done, or the request is no longer allowed.
+    fn splice(&self, agent: OnUpgrade, server: OnUpgrade, (place, knife): (RequestPlace, Arc<Knife>)) {
+        let copy = async move {
+            let _place = place;
+            let (Ok(agent), Ok(server)) = tokio::join!(agent, server) else { return };
+            let (mut agent, mut server) = (TokioIo::new(agent), TokioIo::new(server));
+            let copying = tokio::io::copy_bidirectional_with_sizes(&mut agent, &mut server, COPY, COPY);
+            tokio::select! {
+                biased;
+                () = knife.waits() => {}
+                _ = copying => {}
+            }
+        };
+        self.tunnels.lock().unwrap_or_else(PoisonError::into_inner).spawn(copy);
+    }
+}
+
+fn unrecorded(e: crate::JournalError) -> Instead {
+    Instead::Trouble(StatusCode::SERVICE_UNAVAILABLE, e.to_string())
+}

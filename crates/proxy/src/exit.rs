@@ -1,0 +1,198 @@
+//! The exit of one sandbox: everything that leaves, leaves through this.
+
+use crate::cell::PolicyCell;
+use crate::decide::{self, Leave};
+use crate::identify::{Flow, Witness};
+use crate::limits::Limits;
+use crate::live::{Place, Registry};
+use crate::models::Models;
+use crate::record::{ConnectionAdmitted, ConnectionEnded, Journal, JournalError, Refused};
+use crate::{accept, intercept, tunnel};
+use creel_net::authority::Authority;
+use creel_net::resolve::Resolver;
+use creel_net::sniff::Spoken;
+use creel_net::synthetic::Synthetic;
+use creel_net::trust::Trust;
+use creel_net::{Socket, dns};
+use creel_policy::{Handling, Refusal};
+use creel_types::Generation;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+use tokio::net::TcpStream;
+
+/// What an exit is made of.
+pub struct Setting {
+    /// The policy in force.
+    pub policy: Arc<PolicyCell>,
+    /// The record.
+    pub record: Arc<dyn Journal>,
+    /// Who knows which program connected.
+    pub witness: Arc<dyn Witness>,
+    /// The sandbox's own certificate authority.
+    pub authority: Arc<Authority>,
+    /// Whom upstream servers must be vouched for by.
+    pub trust: Arc<Trust>,
+    /// Who answers model calls.
+    pub models: Arc<dyn Models>,
+    /// The bounds.
+    pub limits: Limits,
+}
+
+/// The exit of one sandbox.
+pub struct Exit {
+    pub(crate) setting: Setting,
+    pub(crate) names: Synthetic,
+    pub(crate) resolver: Arc<Resolver>,
+    pub(crate) live: Registry,
+    next: AtomicU64,
+}
+
+impl std::fmt::Debug for Exit {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Exit").field("live", &self.live).finish_non_exhaustive()
+    }
+}
+
+impl Exit {
+    /// An exit with nothing going through it yet.
+    pub fn new(setting: Setting) -> Arc<Self> {
+        Self::with(setting, Synthetic::default(), Arc::default())
+    }
+
+    /// The same with a name map and a resolver that others share (see [`crate::Outward`]).
+    pub fn with(setting: Setting, names: Synthetic, resolver: Arc<Resolver>) -> Arc<Self> {
+        Arc::new(Self { setting, names, resolver, live: Registry::default(), next: AtomicU64::new(1) })
+    }
+
+    /// The addresses that stand for names in this sandbox.
+    pub fn names(&self) -> &Synthetic {
+        &self.names
+    }
+
+    /// Serves one connection from `source` that was going to `destination`, to its end.
+    pub async fn connection(self: Arc<Self>, stream: TcpStream, source: SocketAddr, destination: SocketAddr) {
+        let began = Instant::now();
+        // A relay must not hold back what the two ends already chose to send.
+        let _ = stream.set_nodelay(true);
+        let socket = Socket::new(stream);
+        let id = self.next.fetch_add(1, Ordering::Relaxed);
+        let flow = Arc::new(Flow::new(id, (source, destination), &self.names, &*self.setting.witness));
+        let most = self.setting.limits.connections;
+        let Some(place) = Registry::enter(&self, Arc::clone(&flow), socket.cutter(), most) else {
+            socket.reset_on_close();
+            let refusal = crate::refusal::of_form(&flow, format!("more than {most} connections at once"));
+            let _ = self.record_refusal(&flow, &refusal, None, false);
+            return;
+        };
+        if destination.port() == dns::PORT {
+            return self.serve_dns_stream(socket, source, destination).await;
+        }
+        let served = tokio::select! {
+            biased;
+            () = place.connection.gone() => (0, 0),
+            moved = self.serve(&place, socket) => moved,
+        };
+        self.over(&place, served, began);
+    }
+
+    fn over(&self, place: &Place, spliced: (u64, u64), began: Instant) {
+        let (read, written) = place.connection.moved();
+        let generation = self.setting.policy.generation();
+        let ended = ConnectionEnded {
+            who: place.connection.flow.who(generation),
+            sent: read + spliced.0,
+            received: written + spliced.1,
+            lasted: began.elapsed(),
+            cut: place.connection.was_cut.load(Ordering::Relaxed),
+        };
+        // There is nothing left to refuse; the next event meets the same trouble.
+        let _ = self.setting.record.ended(&ended);
+    }
+
+    /// Bytes that were spliced each way, which the socket itself did not see.
+    async fn serve(self: &Arc<Self>, place: &Place, mut socket: Socket) -> (u64, u64) {
+        let decided = match self.decide(place) {
+            Ok(decided) => decided,
+            Err(_) => {
+                socket.reset_on_close();
+                return (0, 0);
+            }
+        };
+        if let Ok(Handling::Raw) = decided {
+            return tunnel::raw(self, place, socket).await;
+        }
+        let limits = &self.setting.limits;
+        let wait = if decided.is_ok() { limits.first_bytes } else { limits.denied_first_bytes };
+        let spoken = accept::listen(&mut socket, wait).await;
+        match (decided, spoken) {
+            (decided, Some(Spoken::Tls(hello))) => intercept::tls(self, place, socket, hello, decided).await,
+            (decided, Some(spoken @ (Spoken::Http1 | Spoken::Http2))) => {
+                intercept::plain(self, place, socket, spoken == Spoken::Http2, decided.err()).await;
+                (0, 0)
+            }
+            (Err(refusal), _) => self.reset(place, &socket, &refusal),
+            (Ok(_), Some(_)) => {
+                let what = "neither TLS nor HTTP; a rule for this host must say `raw: true`";
+                self.reset(place, &socket, &crate::refusal::of_form(&place.connection.flow, what))
+            }
+            (Ok(_), None) => {
+                let what =
+                    "the client said nothing; where the server speaks first a rule must say `raw: true`";
+                self.reset(place, &socket, &crate::refusal::of_form(&place.connection.flow, what))
+            }
+        }
+    }
+
+    fn reset(&self, place: &Place, socket: &Socket, refusal: &Refusal) -> (u64, u64) {
+        socket.reset_on_close();
+        let _ = self.record_refusal(&place.connection.flow, refusal, None, false);
+        (0, 0)
+    }
+
+    /// Decides, and records what was admitted; again when the policy changed meanwhile. The outer error is the
+    /// record's: then nothing may go on.
+    fn decide(&self, place: &Place) -> Result<Result<Handling, Box<Refusal>>, JournalError> {
+        let flow = &place.connection.flow;
+        loop {
+            let now = self.setting.policy.load();
+            let leave = match decide::connection(&now, flow) {
+                Ok(leave) => leave,
+                Err(refusal) => return Ok(Err(refusal)),
+            };
+            place.connection.admitted(leave.admission.handling());
+            if self.setting.policy.generation() == now.generation {
+                self.record_admission(flow, &leave, now.generation)?;
+                return Ok(Ok(leave.admission.handling()));
+            }
+        }
+    }
+
+    fn record_admission(
+        &self,
+        flow: &Flow,
+        leave: &Leave,
+        generation: Generation,
+    ) -> Result<(), JournalError> {
+        if let Some(refusal) = &leave.overlooked {
+            self.record_refusal(flow, refusal, None, true)?;
+        }
+        self.setting.record.connection(&ConnectionAdmitted {
+            who: flow.who(generation),
+            rule: leave.admission.rule(),
+            handling: decide::word(leave.admission.handling()),
+        })
+    }
+
+    pub(crate) fn record_refusal(
+        &self,
+        flow: &Flow,
+        refusal: &Refusal,
+        request: Option<(&str, &str)>,
+        overlooked: bool,
+    ) -> Result<(), JournalError> {
+        let who = flow.who(self.setting.policy.generation());
+        self.setting.record.refused(&Refused { who, refusal, request, overlooked })
+    }
+}

@@ -1,0 +1,314 @@
+//! The connections outside that one connection's requests go over.
+//!
+//! They belong to that connection alone: what one program left half-said upstream can never be read as part of
+//! another's request, and a connection outside is never older than the decision that opened it.
+
+use crate::exit::Exit;
+use crate::headers::join_cookies;
+use crate::limits::{CONNECTION_WINDOW, FRAME, STREAM_WINDOW};
+use crate::live::Connection;
+use crate::resolve::NoWay;
+use crate::target::{self, Wire};
+use crate::watched::{self, Knife};
+use creel_net::{Body, Socket, trust};
+use creel_policy::canonical::CanonicalPath;
+use http::header::{CONTENT_TYPE, HeaderMap};
+use http::{Request, Response, Version};
+use hyper::body::Incoming;
+use hyper::client::conn::{http1, http2};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::JoinSet;
+use tokio_rustls::TlsConnector;
+
+/// Why a request that was allowed has no answer from the server.
+#[derive(Debug)]
+pub(crate) enum Failed {
+    /// The kept-alive connection ended under the request: the agent's own ends as well, as it would have without us,
+    /// and the agent knows whether it may ask again.
+    NoAnswer,
+    /// Something is to be said instead; with the request's content type, in which a refusal is said.
+    Instead(NoWay, HeaderMap),
+}
+
+impl Failed {
+    pub(crate) fn trouble(why: &str) -> Self {
+        Self::Instead(NoWay::Trouble(why.to_owned()), HeaderMap::new())
+    }
+}
+
+/// A request's turn on a connection outside, while its answer lasts.
+pub(crate) type Turn = Option<OwnedSemaphorePermit>;
+
+/// The connections outside of one connection.
+pub(crate) struct Upstream {
+    exit: Arc<Exit>,
+    connection: Arc<Connection>,
+    tls: bool,
+    authority: String,
+    /// The agent speaks HTTP/2.
+    http2: AtomicBool,
+    turns: Arc<Semaphore>,
+    known: tokio::sync::Mutex<Known>,
+    drivers: Mutex<JoinSet<()>>,
+}
+
+/// What is open.
+enum Known {
+    Nothing,
+    Http2(http2::SendRequest<Body>),
+    Http1(Vec<http1::SendRequest<Body>>),
+}
+
+enum Channel {
+    Http1(http1::SendRequest<Body>),
+    Http2(http2::SendRequest<Body>),
+}
+
+trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Duplex for T {}
+
+impl Upstream {
+    pub(crate) fn new(exit: &Arc<Exit>, connection: &Arc<Connection>, tls: bool) -> Self {
+        let flow = &connection.flow;
+        Self {
+            exit: Arc::clone(exit),
+            connection: Arc::clone(connection),
+            tls,
+            authority: target::wire_authority(&flow.host, flow.port, tls),
+            http2: AtomicBool::new(false),
+            turns: Arc::new(Semaphore::new(exit.setting.limits.translated)),
+            known: tokio::sync::Mutex::new(Known::Nothing),
+            drivers: Mutex::default(),
+        }
+    }
+
+    /// Says what the agent speaks, before the first request.
+    pub(crate) fn speak(&self, http2: bool) {
+        self.http2.store(http2, Ordering::Relaxed);
+    }
+
+    /// Sends a request that was allowed, and gives the answer's head. A request is sent again only when nothing of it
+    /// had been sent.
+    pub(crate) async fn send(
+        &self,
+        request: Request<Incoming>,
+        path: &CanonicalPath,
+        knife: &Arc<Knife>,
+    ) -> Result<(Response<Incoming>, Turn), Failed> {
+        let mut kind = HeaderMap::new();
+        if let Some(value) = request.headers().get(CONTENT_TYPE) {
+            kind.insert(CONTENT_TYPE, value.clone());
+        }
+        let mut request = request.map(|body| watched::up(body, knife));
+        let mut fresh = false;
+        loop {
+            let (mut channel, turn) =
+                self.channel(&mut fresh).await.map_err(|way| Failed::Instead(way, kind.clone()))?;
+            self.address(&mut request, path, &channel)
+                .map_err(|e| Failed::trouble(&format!("addressing the request: {e}")))?;
+            let (error, back) = match channel.send(request).await {
+                Ok(response) => {
+                    self.keep(channel, &response).await;
+                    return Ok((response, turn));
+                }
+                Err(failed) => failed,
+            };
+            match back {
+                Some(unsent) if !fresh => request = *unsent,
+                None if !fresh && !self.http2.load(Ordering::Relaxed) => return Err(Failed::NoAnswer),
+                _ => return Err(Failed::trouble(&describe(&self.authority, &error))),
+            }
+        }
+    }
+
+    /// Puts the canonical target on the request, in the form that the channel speaks.
+    fn address(
+        &self,
+        request: &mut Request<Body>,
+        path: &CanonicalPath,
+        channel: &Channel,
+    ) -> Result<(), http::Error> {
+        let http2 = matches!(channel, Channel::Http2(_));
+        let mut uri = std::mem::take(request.uri_mut());
+        let wire = Wire { authority: &self.authority, http2, tls: self.tls };
+        target::put(&mut uri, request.headers_mut(), path, &wire)?;
+        *request.uri_mut() = uri;
+        if !http2 && request.version() == Version::HTTP_2 {
+            join_cookies(request.headers_mut());
+        }
+        *request.version_mut() = if http2 { Version::HTTP_2 } else { Version::HTTP_11 };
+        Ok(())
+    }
+
+    /// An open connection that is free, else a new one, which makes `fresh` true.
+    async fn channel(&self, fresh: &mut bool) -> Result<(Channel, Turn), NoWay> {
+        let agent_http2 = self.http2.load(Ordering::Relaxed);
+        loop {
+            let mut known = self.known.lock().await;
+            let busy = match &mut *known {
+                Known::Http2(sender) if !sender.is_closed() => {
+                    return Ok((Channel::Http2(sender.clone()), None));
+                }
+                Known::Http1(senders) => {
+                    senders.retain(|sender| !sender.is_closed());
+                    let most = if agent_http2 { self.exit.setting.limits.translated } else { 1 };
+                    match senders.iter().position(http1::SendRequest::is_ready) {
+                        Some(free) => {
+                            let channel = Channel::Http1(senders.swap_remove(free));
+                            drop(known);
+                            return Ok((channel, self.turn(agent_http2).await));
+                        }
+                        None if senders.len() >= most => Some(senders.swap_remove(0)),
+                        None => None,
+                    }
+                }
+                _ => None,
+            };
+            if let Some(mut sender) = busy {
+                drop(known);
+                if sender.ready().await.is_ok() {
+                    return Ok((Channel::Http1(sender), self.turn(agent_http2).await));
+                }
+                continue;
+            }
+            let channel = self.open(agent_http2).await?;
+            *fresh = true;
+            return match channel {
+                Channel::Http2(sender) => {
+                    *known = Known::Http2(sender.clone());
+                    Ok((Channel::Http2(sender), None))
+                }
+                Channel::Http1(sender) => {
+                    if !matches!(*known, Known::Http1(_)) {
+                        *known = Known::Http1(Vec::new());
+                    }
+                    drop(known);
+                    Ok((Channel::Http1(sender), self.turn(agent_http2).await))
+                }
+            };
+        }
+    }
+
+    /// Waits until fewer than the most translated requests are running.
+    async fn turn(&self, translated: bool) -> Turn {
+        if !translated {
+            return None;
+        }
+        Arc::clone(&self.turns).acquire_owned().await.ok()
+    }
+
+    /// Keeps a connection for the next request, unless this answer takes it over.
+    async fn keep(&self, channel: Channel, response: &Response<Incoming>) {
+        let Channel::Http1(sender) = channel else { return };
+        if response.status() == http::StatusCode::SWITCHING_PROTOCOLS || sender.is_closed() {
+            return;
+        }
+        if let Known::Http1(senders) = &mut *self.known.lock().await {
+            senders.push(sender);
+        }
+    }
+
+    /// Dials, which is a new decision, and agrees on a protocol: the agent's own, or HTTP/1.1 where the server has no
+    /// other.
+    async fn open(&self, http2: bool) -> Result<Channel, NoWay> {
+        let stream = Socket::new(self.exit.reach(&self.connection.flow).await?);
+        if let Ok(addr) = stream.peer_addr() {
+            let most = self.exit.setting.limits.translated;
+            self.connection.reached(addr.ip().to_canonical(), stream.cutter(), most);
+        }
+        if !self.tls {
+            return self.agree(Box::new(stream), http2).await;
+        }
+        let stream = secure(&self.exit, &self.connection.flow.host, stream, http2).await?;
+        let http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+        self.agree(Box::new(stream), http2).await
+    }
+
+    async fn agree(&self, stream: Box<dyn Duplex>, http2: bool) -> Result<Channel, NoWay> {
+        let limits = &self.exit.setting.limits;
+        let trouble = |e: hyper::Error| NoWay::Trouble(describe(&self.authority, &e));
+        let io = TokioIo::new(stream);
+        if http2 {
+            let (sender, driver) = builder2(limits.header_bytes).handshake(io).await.map_err(trouble)?;
+            self.drive(driver);
+            return Ok(Channel::Http2(sender));
+        }
+        let (sender, driver) = builder1(limits.header_bytes).handshake(io).await.map_err(trouble)?;
+        self.drive(driver.with_upgrades());
+        Ok(Channel::Http1(sender))
+    }
+
+    /// Drives a connection until it ends or its owner does.
+    fn drive<E>(&self, driver: impl Future<Output = Result<(), E>> + Send + 'static) {
+        let mut drivers = self.drivers.lock().unwrap_or_else(PoisonError::into_inner);
+        while drivers.try_join_next().is_some() {}
+        drivers.spawn(async { drop(driver.await) });
+    }
+}
+
+/// TLS to a server that must prove to be `host`.
+pub(crate) async fn secure(
+    exit: &Exit,
+    host: &creel_types::Host,
+    stream: Socket,
+    http2: bool,
+) -> Result<tokio_rustls::client::TlsStream<Socket>, NoWay> {
+    let Some(name) = trust::server_name(host) else {
+        return Err(NoWay::Trouble(format!("{host} cannot be a TLS server name")));
+    };
+    let config = exit.setting.trust.client(http2).map_err(|e| NoWay::Trouble(e.to_string()))?;
+    let within = exit.setting.limits.dial;
+    match tokio::time::timeout(within, TlsConnector::from(config).connect(name, stream)).await {
+        Ok(Ok(stream)) => Ok(stream),
+        Ok(Err(e)) => Err(NoWay::Trouble(format!("TLS with {host}: {e}"))),
+        Err(_) => Err(NoWay::Trouble(format!("TLS with {host}: no answer within {within:?}"))),
+    }
+}
+
+fn builder1(header_bytes: u32) -> http1::Builder {
+    let mut builder = http1::Builder::new();
+    builder
+        .preserve_header_case(true)
+        .max_header_size(header_bytes as usize)
+        .max_buf_size(4 * header_bytes as usize);
+    builder
+}
+
+fn builder2(header_bytes: u32) -> http2::Builder<TokioExecutor> {
+    let mut builder = http2::Builder::new(TokioExecutor::new());
+    builder
+        .timer(TokioTimer::new())
+        .max_header_list_size(header_bytes)
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .max_frame_size(FRAME)
+        .max_send_buf_size(STREAM_WINDOW as usize);
+    builder
+}
+
+fn describe(authority: &str, error: &hyper::Error) -> String {
+    match std::error::Error::source(error) {
+        Some(cause) => format!("{authority}: {error}: {cause}"),
+        None => format!("{authority}: {error}"),
+    }
+}
+
+/// What went wrong, and the request when nothing of it had been sent.
+type Unsent = (hyper::Error, Option<Box<Request<Body>>>);
+
+impl Channel {
+    async fn send(&mut self, request: Request<Body>) -> Result<Response<Incoming>, Unsent> {
+        let sent = match self {
+            Self::Http1(sender) => sender.try_send_request(request).await,
+            Self::Http2(sender) => sender.try_send_request(request).await,
+        };
+        sent.map_err(|mut e| {
+            let unsent = e.take_message().map(Box::new);
+            (e.into_error(), unsent)
+        })
+    }
+}
