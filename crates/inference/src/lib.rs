@@ -1,1 +1,38 @@
-//! See ARCHITECTURE.md.
+//! The life of one model call: read, route, call, stream, meter.
+//!
+//! A request for a model API arrives, from a program that was told to use `inference.local` or from one that was not
+//! and whose provider's host is captured. It goes to the operator's backend with the operator's key instead of the
+//! caller's, and the answer comes back byte for byte while its token counts are read from it. The sandbox never holds
+//! a key, and a key in a caller's hand is worth nothing here.
+//!
+//! Each step has a file: `api` says what is a model call, `headers` what may travel, `meter` what is counted.
+//! [`Models::call`] reads as the story. Not here yet, and with a place for each in that story: choosing among
+//! backends (`routes`), translating between APIs, budgets, redaction.
+//!
+//! Known limits: compressed requests pass, and their model's name is not known; a backend that repeats its key in a
+//! *body* is not stopped (headers and trailers are); usage is what the backend states, and one that lies is believed.
+//!
+//! This crate opens no connection: [`Upstream`] is the integrator's, and goes through the one dial.
+
+mod account;
+mod api;
+mod backend;
+mod body;
+mod headers;
+mod meter;
+mod models;
+mod pick;
+mod refuse;
+mod routes;
+mod sse;
+mod target;
+mod usage;
+
+pub use account::Call;
+pub use api::{Api, Family};
+pub use backend::{Backend, BackendError, BackendRef, BaseUrl, Speaks};
+pub use body::{Body, BoxError};
+pub use meter::{Meter, Reading};
+pub use models::{Models, Upstream, UpstreamError};
+pub use refuse::Refused;
+pub use routes::Routes;
