@@ -12,6 +12,7 @@ mod special;
 pub(crate) use index::{Index, Ports};
 pub(crate) use reach::{AddressGrant, Grants};
 pub(crate) use rule::{Form, From, Program, Rule, Target};
+pub(crate) use special::is_undialable;
 
 use crate::{Admission, Connect, Handling, Reason, Refusal, Request};
 use creel_types::{Caller, Host, RuleId};

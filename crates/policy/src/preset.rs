@@ -1,6 +1,23 @@
 //! Policies that come with Creel, for `include: [preset:NAME]`.
 
-const PRESETS: [(&str, &str); 0] = [];
+macro_rules! presets {
+    ($($name:literal),* $(,)?) => {
+        [$(($name, include_str!(concat!("../presets/", $name, ".yaml")))),*]
+    };
+}
+
+const PRESETS: [(&str, &str); 10] = presets![
+    "base",
+    "github-read",
+    "npm",
+    "pypi",
+    "crates",
+    "debian",
+    "anthropic",
+    "openai",
+    "anthropic-routed",
+    "openai-routed",
+];
 
 /// The text of the preset of this name.
 pub fn preset(name: &str) -> Option<&'static str> {

@@ -1,0 +1,162 @@
+//! The network layer.
+
+use super::target::{address, program, report, target};
+use crate::Operator;
+use crate::network::{AddressGrant, Form, From, Ports, Rule, Target};
+use crate::pattern::{HostPattern, HttpPattern};
+use crate::problems::{Problems, Span};
+use crate::yaml::Node;
+use creel_types::RuleId;
+use ipnet::IpNet;
+use std::collections::{HashMap, HashSet};
+
+/// What was read so far.
+#[derive(Default)]
+pub(super) struct Draft {
+    pub rules: Vec<ReadRule>,
+    pub deny: Vec<(Span, Target)>,
+    names: HashMap<String, Span>,
+}
+
+/// A rule with the places of its parts.
+pub(super) struct ReadRule {
+    pub rule: Rule,
+    pub to: Vec<Span>,
+    pub allow: Vec<Span>,
+    pub deny: Vec<Span>,
+}
+
+impl Draft {
+    pub(super) fn add(&mut self, node: &Node, operator: &Operator, problems: &mut Problems) {
+        for item in node.list("deny") {
+            self.deny.extend(target(item, problems).map(|t| (item.span, t)));
+        }
+        for item in node.list("rules") {
+            self.rule(item, operator, problems);
+        }
+    }
+
+    fn rule(&mut self, node: &Node, operator: &Operator, problems: &mut Problems) {
+        let name = node.get("name").and_then(|n| self.name(n, problems));
+        let (to, spans) = targets(node.list("to"), problems);
+        let from = node.get("from").map(|from| programs(from, operator, problems));
+        let http = node.get("http");
+        let allow = requests(http, "allow", problems);
+        let deny = requests(http, "deny", problems);
+        let addresses = addresses(node, &to, problems);
+        let raw = node.get("raw").filter(|r| r.text() == Some("true"));
+        contradictions(raw, http, problems);
+        let Some(id) = name else { return };
+        let form = match (raw, http) {
+            (Some(_), _) => Form::Raw,
+            (None, None) => Form::Plain,
+            (None, Some(_)) => Form::Http { allow: patterns(&allow), deny: patterns(&deny) },
+        };
+        let grants = grants(&to, &addresses);
+        let rule = Rule { id, to, from: From(from.map(Into::into)), form, grants };
+        let places = |list: &[(Span, HttpPattern)]| list.iter().map(|(span, _)| *span).collect();
+        self.rules.push(ReadRule { rule, to: spans, allow: places(&allow), deny: places(&deny) });
+    }
+
+    fn name(&mut self, node: &Node, problems: &mut Problems) -> Option<RuleId> {
+        let text = node.text().filter(|t| !t.is_empty())?;
+        let plain = |c: char| c.is_ascii_alphanumeric() || "-_./".contains(c);
+        if text.len() > 64 || !text.chars().all(plain) {
+            problems
+                .add(node.span, format!("`{text}` is not a name for a rule"))
+                .hint("use 1 to 64 of A-Z, a-z, 0-9, '-', '_', '.', '/'");
+            return None;
+        }
+        if text.starts_with("inference.") || text == "observe" {
+            problems.add(node.span, format!("`{text}` is a name that Creel itself uses in records"));
+            return None;
+        }
+        if let Some(first) = self.names.insert(text.to_owned(), node.span) {
+            let place = problems.place(first);
+            problems
+                .add(node.span, format!("a second rule named `{text}`"))
+                .hint(format!("the first is at {place}"));
+        }
+        Some(RuleId::new(text))
+    }
+}
+
+/// Reads targets, each once.
+pub(super) fn targets(items: &[Node], problems: &mut Problems) -> (Vec<Target>, Vec<Span>) {
+    let mut seen: HashSet<(HostPattern, Ports)> = HashSet::new();
+    let mut read = (Vec::new(), Vec::new());
+    for item in items {
+        let Some(target) = target(item, problems) else { continue };
+        if !seen.insert((target.host.clone(), target.ports)) {
+            problems.add(item.span, format!("`{}` is given twice", target.written));
+        }
+        read.0.push(target);
+        read.1.push(item.span);
+    }
+    read
+}
+
+fn programs(node: &Node, operator: &Operator, problems: &mut Problems) -> Vec<crate::network::Program> {
+    node.items().iter().filter_map(|item| program(item, operator, problems)).collect()
+}
+
+fn requests(http: Option<&Node>, key: &str, problems: &mut Problems) -> Vec<(Span, HttpPattern)> {
+    let items = http.map(|node| node.list(key)).unwrap_or_default();
+    let mut read = Vec::new();
+    for item in items {
+        match item.text().filter(|t| !t.is_empty()).map(HttpPattern::new) {
+            Some(Ok(pattern)) => read.push((item.span, pattern)),
+            Some(Err(error)) => report(error, item.span, problems),
+            None => {}
+        }
+    }
+    read
+}
+
+fn patterns(read: &[(Span, HttpPattern)]) -> Box<[HttpPattern]> {
+    read.iter().map(|(_, pattern)| pattern.clone()).collect()
+}
+
+fn addresses(rule: &Node, to: &[Target], problems: &mut Problems) -> Vec<IpNet> {
+    let Some(node) = rule.get("addresses") else { return Vec::new() };
+    let names = to.iter().any(|t| matches!(t.host, HostPattern::Name(_) | HostPattern::Wild(_)));
+    if !names && !to.is_empty() {
+        problems
+            .add(
+                node.span.first(),
+                "`addresses` says where names may lead, and this rule has no name in `to`",
+            )
+            .hint("leave it out: an address in `to` is allowed by standing there");
+    }
+    node.items().iter().filter_map(|item| address(item, problems)).collect()
+}
+
+fn contradictions(raw: Option<&Node>, http: Option<&Node>, problems: &mut Problems) {
+    if let (Some(raw), Some(_)) = (raw, http) {
+        problems
+            .add(raw.span, "`raw: true` and `http` contradict each other")
+            .hint("raw lets any bytes through unseen; keep one of the two");
+    }
+    if let Some(http) = http
+        && http.get("allow").is_none()
+        && http.get("deny").is_none()
+    {
+        problems
+            .add(http.span, "`http` without `allow` or `deny`")
+            .hint("write `allow: [\"* /**\"]` for all requests");
+    }
+}
+
+/// What the rule's names may lead to: its `addresses`, and the addresses in its `to`.
+fn grants(to: &[Target], addresses: &[IpNet]) -> std::sync::Arc<[AddressGrant]> {
+    let listed = addresses.iter().map(|net| AddressGrant { net: *net, ports: Ports::Any });
+    let targets = to.iter().filter_map(|t| {
+        let net = match t.host {
+            HostPattern::Addr(addr) => addr.into(),
+            HostPattern::Net(net) => net,
+            HostPattern::Name(_) | HostPattern::Wild(_) => return None,
+        };
+        Some(AddressGrant { net, ports: t.ports })
+    });
+    listed.chain(targets).collect()
+}

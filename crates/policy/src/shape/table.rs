@@ -1,0 +1,193 @@
+//! The table itself: every key of the policy language.
+
+use super::{Field, Shape};
+use Shape::{Count, Flag, Later, List, Map, Number, Object, Size, Text, TextOr, Time, Version, Word};
+
+const TEXTS: Shape = List(&Text);
+const AT_ONCE: &str =
+    "Applies at once to new connections; live ones are judged again and cut if no longer allowed.";
+const FILES: &str = "Applies at once: what is added appears, what is taken away disappears from the running sandbox; \
+files that are open stay open until their holders are ended.";
+const RESTART: &str = "Applies when the sandbox starts next.";
+const CALLS: &str = "Applies to the next model call; calls under way end as they began.";
+const LIMIT: &str = "Applies at once; raising is never felt, lowering binds what is asked for from then on.";
+
+/// A field that may be left out.
+const fn field(name: &'static str, shape: Shape, about: &'static str, live: &'static str) -> Field {
+    Field { name, shape, required: false, about, live }
+}
+
+const fn required(name: &'static str, shape: Shape, about: &'static str, live: &'static str) -> Field {
+    Field { name, shape, required: true, about, live }
+}
+
+const fn later(name: &'static str) -> Field {
+    field(name, Later, "Not available in this version: a policy that has it is refused.", RESTART)
+}
+
+/// A whole document.
+pub(crate) const DOCUMENT: Shape = Object(&[
+    required("version", Version, "The version of the language: 1.", "Changes nothing by itself."),
+    field(
+        "name",
+        Text,
+        "The policy's name: 1 to 63 of a-z 0-9 - _ . beginning with a letter or digit.",
+        RESTART,
+    ),
+    field(
+        "mode",
+        Word { now: &["enforce", "observe"], later: &[] },
+        "enforce (default) carries refusals out; observe records and overlooks them, except refused addresses.",
+        AT_ONCE,
+    ),
+    field(
+        "include",
+        TEXTS,
+        "Documents that count as earlier than this one: preset:NAME, or a file from this document's directory.",
+        "Read once, when the policy is compiled.",
+    ),
+    field("filesystem", Object(FILESYSTEM), "Which files exist. What is not granted does not exist.", FILES),
+    field("process", Object(PROCESS), "What processes may use.", LIMIT),
+    field("network", Object(NETWORK), "Where programs may connect. What no rule admits is refused.", AT_ONCE),
+    field(
+        "inference",
+        Object(INFERENCE),
+        "Which models answer, at `inference.local` and at captured hosts.",
+        CALLS,
+    ),
+]);
+
+const FILESYSTEM: &[Field] = &[
+    field("workspace", Object(WORKSPACE), "The directory that the sandbox works in.", RESTART),
+    field("read", List(&TextOr(PLACE)), "Paths to read and execute, with all beneath them.", FILES),
+    field("write", List(&TextOr(PLACE)), "Paths to read, write and execute, with all beneath them.", FILES),
+    field(
+        "hide",
+        TEXTS,
+        "Paths and patterns that are as if absent. The most specific path wins; a path beats a pattern.",
+        FILES,
+    ),
+    field(
+        "home",
+        Word { now: &["scratch", "keep"], later: &[] },
+        "scratch (default): the home directory is empty and ends with the sandbox; keep: kept under the policy's name.",
+        RESTART,
+    ),
+];
+
+const WORKSPACE: &[Field] = &[
+    field("path", Text, "The directory; `.` (default) is the one that the sandbox is started for.", RESTART),
+    field("access", Word { now: &["write", "read"], later: &["review"] }, "write (default) or read.", FILES),
+];
+
+const PLACE: &[Field] = &[
+    required("path", Text, "The path: absolute, from `~/`, or from `./` (the workspace).", FILES),
+    field("optional", Flag, "true: the sandbox starts although the path does not exist.", RESTART),
+];
+
+const PROCESS: &[Field] =
+    &[field("limits", Object(LIMITS), "Resource limits of the whole sandbox.", LIMIT), later("exec")];
+
+const LIMITS: &[Field] = &[
+    field("processes", Count, "Processes and threads in the sandbox.", LIMIT),
+    field("memory", Size, "Memory of the whole sandbox.", LIMIT),
+    field("cpus", Number, "CPUs' worth of time, as in 1.5.", LIMIT),
+    field("open_files", Count, "Open descriptors of each process.", LIMIT),
+    field("file_size", Size, "Largest file that can be written.", LIMIT),
+    field("disk", Size, "What may be written to the sandbox's private directories, in all.", RESTART),
+    field("time", Time, "Wall time, after which the sandbox is ended.", LIMIT),
+];
+
+const NETWORK: &[Field] = &[
+    field(
+        "default",
+        Word { now: &["deny"], later: &["ask"] },
+        "What becomes of a connection that no rule admits: deny.",
+        AT_ONCE,
+    ),
+    field("deny", TEXTS, "Targets that are refused whatever the rules say.", AT_ONCE),
+    field("rules", List(&Object(RULE)), "Rules; their order never matters.", AT_ONCE),
+];
+
+const RULE: &[Field] = &[
+    required(
+        "name",
+        Text,
+        "The rule's name, once in the whole policy; refusals and records use it.",
+        AT_ONCE,
+    ),
+    required(
+        "to",
+        TEXTS,
+        "Where: HOST, *.HOST, **.HOST, address or CIDR; then :PORT or :*, 443 when absent. HTTP on 80 is HOST:80.",
+        AT_ONCE,
+    ),
+    field(
+        "from",
+        TEXTS,
+        "For which programs: path or path pattern, sha256:HEX, tree:PROGRAM (it and its children). Absent: any.",
+        AT_ONCE,
+    ),
+    field("http", Object(HTTP), "Opens TLS and decides every request.", AT_ONCE),
+    field("raw", Flag, "true: any bytes, neither TLS nor HTTP.", AT_ONCE),
+    field(
+        "addresses",
+        TEXTS,
+        "Addresses and CIDR blocks that the names may lead to although they are not public.",
+        AT_ONCE,
+    ),
+    later("credential"),
+    later("git"),
+    later("mcp"),
+];
+
+const HTTP: &[Field] = &[
+    field(
+        "allow",
+        TEXTS,
+        "Requests, as in `GET /repos/**` or `* /x`. Absent: the rule only denies.",
+        "Applies to the next request, on live connections too.",
+    ),
+    field(
+        "deny",
+        TEXTS,
+        "Requests that are refused whatever any rule allows, for this rule's targets and programs.",
+        "Applies to the next request, on live connections too.",
+    ),
+];
+
+const INFERENCE: &[Field] = &[
+    field("backends", List(&Object(BACKEND)), "Where models are served.", CALLS),
+    field(
+        "models",
+        Map("model names", &TEXTS),
+        "For each model name (`default`, or a pattern over what is asked for): BACKEND/MODEL in failover order; \
+BACKEND/* asks for the model that the caller named.",
+        CALLS,
+    ),
+    field(
+        "capture",
+        TEXTS,
+        "Hosts whose connections end at the model router, whether or not the agent cooperates.",
+        AT_ONCE,
+    ),
+    later("budget"),
+    later("privacy"),
+];
+
+const BACKEND: &[Field] = &[
+    required("name", Text, "The backend's name, once in the whole policy.", CALLS),
+    required("base_url", Text, "An http or https URL.", CALLS),
+    field(
+        "key",
+        Text,
+        "Where the key is: env:VAR, file:PATH, or none (default). Never the key itself.",
+        CALLS,
+    ),
+    field(
+        "api",
+        Word { now: &["openai", "anthropic", "auto"], later: &[] },
+        "What the backend speaks; auto (default): whatever the call came in.",
+        CALLS,
+    ),
+];
