@@ -93,10 +93,12 @@ impl JailError {
                  kernel.unprivileged_userns_clone, kernel.apparmor_restrict_unprivileged_userns, \
                  or the seccomp profile of an outer container",
             ),
-            (Step::Namespaces, _) => Some("user namespaces are restricted here (AppArmor profile or outer container)"),
-            (Step::Network, "netlink nftables") => {
-                Some("the kernel needs nf_tables with nft_tproxy or nft_redir (CONFIG_NF_TABLES, CONFIG_NFT_TPROXY)")
+            (Step::Namespaces, _) => {
+                Some("user namespaces are restricted here (AppArmor profile or outer container)")
             }
+            (Step::Network, "netlink nftables") => Some(
+                "the kernel needs nf_tables with nft_tproxy or nft_redir (CONFIG_NF_TABLES, CONFIG_NFT_TPROXY)",
+            ),
             (Step::Landlock, _) => {
                 Some("the kernel needs Landlock: CONFIG_SECURITY_LANDLOCK=y and `landlock` in the lsm= list")
             }

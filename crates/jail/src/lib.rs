@@ -7,14 +7,26 @@
 //! No runtime and no second thread may exist when [`start`] is called: the child goes on with a copy of the caller's
 //! memory. For the same reason the caller loads no secret before it.
 
+mod answer;
+mod birth;
+mod command;
+mod domain;
 mod error;
+mod filter;
+mod init;
 pub mod link;
+pub mod network;
+mod report;
+mod root;
+mod stages;
+mod syscalls;
 mod wire;
 
 pub use error::{JailError, Step};
 
 use creel_api::enforced::Enforced;
 use creel_api::plan::Plan;
+use creel_kernel::cgroup::Group;
 use link::Link;
 use std::os::fd::OwnedFd;
 
@@ -41,6 +53,8 @@ pub struct Started {
     pub scaffold: OwnedFd,
     /// The sandbox's namespaces, for live mounts; `/proc/<pid>/ns` of init cannot be opened from outside.
     pub spaces: Spaces,
+    /// The control groups that bound the sandbox; removed when this is dropped after the sandbox has ended.
+    pub group: Group,
     /// Whether TCP is redirected (original destination by [`creel_kernel`]'s `originaldst`) and not TPROXYed
     /// (original destination is the accepted socket's own address).
     pub redirect: bool,
@@ -71,6 +85,6 @@ pub fn start(plan: &Plan, stdio: [OwnedFd; 3]) -> Result<Started, JailError> {
 }
 
 /// [`start`], with a choice of the network's mechanism.
-pub fn start_with(_plan: &Plan, _stdio: [OwnedFd; 3], _net: NetOptions) -> Result<Started, JailError> {
-    Err(JailError::Vanished)
+pub fn start_with(plan: &Plan, stdio: [OwnedFd; 3], net: NetOptions) -> Result<Started, JailError> {
+    birth::give(plan, stdio, net)
 }

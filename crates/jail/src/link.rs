@@ -9,8 +9,8 @@ use creel_kernel::{SysError, scm};
 use rustix::io::Errno;
 use std::ffi::OsString;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
-use std::path::PathBuf;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::PathBuf;
 
 /// The job of the plan's own command.
 pub const MAIN: Job = Job(0);
@@ -99,7 +99,12 @@ impl NotRun {
 /// From init to the warden.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Report {
-    /// The job's program runs; the message carries the terminal's master where one was asked for with `Spawn`.
+    /// The terminal that was asked for with `Spawn`: the message carries its master.
+    Terminal {
+        /// Whose.
+        job: Job,
+    },
+    /// The job's program runs.
     Running {
         /// Which.
         job: Job,
@@ -165,8 +170,11 @@ pub(crate) fn send(socket: &OwnedFd, bytes: &[u8], fds: &[BorrowedFd<'_>]) -> Re
     scm::send(socket, bytes, fds)
 }
 
+/// A message and its descriptors.
+pub(crate) type Packet = (Vec<u8>, Vec<OwnedFd>);
+
 /// One packet; `None` when `wait` is false and there is none.
-pub(crate) fn recv(socket: &OwnedFd, wait: bool) -> Result<Option<(Vec<u8>, Vec<OwnedFd>)>, SysError> {
+pub(crate) fn recv(socket: &OwnedFd, wait: bool) -> Result<Option<Packet>, SysError> {
     let mut buffer = vec![0; MAX];
     match scm::recv(socket, &mut buffer, wait) {
         Ok(Some((length, fds))) => {
@@ -254,6 +262,10 @@ impl Report {
     pub(crate) fn encode(&self) -> Vec<u8> {
         let mut w = Writer::default();
         match self {
+            Self::Terminal { job } => {
+                w.u8(4);
+                w.u64(job.0);
+            }
             Self::Running { job, pid } => {
                 w.u8(0);
                 w.u64(job.0);
@@ -284,6 +296,7 @@ impl Report {
             0 => Self::Running { job, pid: r.u32()? },
             1 => Self::NotRun { job, why: decode_not_run(&mut r)? },
             2 => Self::Exited { job, exit: Exit::Code(r.u32()?.cast_signed()) },
+            4 => Self::Terminal { job },
             3 => Self::Exited { job, exit: Exit::Signal(r.u32()?.cast_signed()) },
             _ => return None,
         };
@@ -336,6 +349,7 @@ mod tests {
     fn reports() -> Vec<Report> {
         let fault = SysError::new("chdir", "/x", Errno::NOENT);
         vec![
+            Report::Terminal { job: Job(9) },
             Report::Running { job: MAIN, pid: 2 },
             Report::NotRun { job: MAIN, why: NotRun::NotFound },
             Report::NotRun { job: Job(3), why: NotRun::Failed(fault.clone()) },

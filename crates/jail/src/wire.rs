@@ -39,11 +39,6 @@ impl Writer {
         values.iter().for_each(|v| self.bytes(v.as_bytes()));
     }
 
-    pub fn strings(&mut self, values: &[String]) {
-        self.u32(u32::try_from(values.len()).unwrap_or(u32::MAX));
-        values.iter().for_each(|v| self.bytes(v.as_bytes()));
-    }
-
     pub fn fault(&mut self, fault: &SysError) {
         self.bytes(fault.call.as_bytes());
         self.bytes(fault.on.as_bytes());
@@ -85,11 +80,6 @@ impl<'a> Reader<'a> {
     pub fn list(&mut self) -> Option<Vec<OsString>> {
         let count = self.u32()?;
         (0..count).map(|_| self.bytes().map(|b| OsString::from_vec(b.to_vec()))).collect()
-    }
-
-    pub fn strings(&mut self) -> Option<Vec<String>> {
-        let count = self.u32()?;
-        (0..count).map(|_| self.text()).collect()
     }
 
     pub fn fault(&mut self) -> Option<SysError> {

@@ -24,7 +24,8 @@ impl SysError {
 
     /// The failure that `errno` holds now, of a call made through `libc`.
     pub(crate) fn last(call: &'static str, on: impl Display) -> Self {
-        let errno = std::io::Error::last_os_error().raw_os_error().map_or(Errno::IO, Errno::from_raw_os_error);
+        let errno =
+            std::io::Error::last_os_error().raw_os_error().map_or(Errno::IO, Errno::from_raw_os_error);
         Self::new(call, on, errno)
     }
 }

@@ -4,7 +4,21 @@
 //! from there; what it lacks stands here with its reason.
 #![allow(unsafe_code)]
 
+pub mod bpf;
+pub mod cgroup;
 mod error;
+pub mod landlock;
+pub mod loopback;
+pub mod mount;
+pub mod netlink;
+pub mod nft;
+pub mod notify;
+pub mod proc;
+pub mod process;
+pub mod pty;
 pub mod scm;
+pub mod seccomp;
+pub mod signal;
+pub mod socket;
 
 pub use error::{Named, SysError};

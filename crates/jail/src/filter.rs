@@ -1,0 +1,313 @@
+//! The table of system calls as a BPF program: a binary search over runs of neighbours that share a fate.
+
+use crate::syscalls::{AUDIT, Action, Check, table};
+use creel_kernel::bpf::{Assembler, Instruction, Label, NotAProgram};
+use creel_kernel::seccomp::verdict;
+
+/// Offsets in `struct seccomp_data`.
+const NUMBER: u32 = 0;
+const ARCH: u32 = 4;
+
+/// Offset of the low half of an argument. The kernel itself looks only at the low half of those that are checked here.
+const fn argument(index: u32) -> u32 {
+    let low = if cfg!(target_endian = "big") { 4 } else { 0 };
+    16 + 8 * index + low
+}
+
+const NAMESPACES: u32 = (libc::CLONE_NEWUSER
+    | libc::CLONE_NEWPID
+    | libc::CLONE_NEWNS
+    | libc::CLONE_NEWNET
+    | libc::CLONE_NEWIPC
+    | libc::CLONE_NEWUTS
+    | libc::CLONE_NEWCGROUP) as u32
+    | CLONE_NEWTIME;
+/// In `clone` this bit is part of the exit signal and not a flag; no libc uses it there.
+const CLONE_NEWTIME: u32 = 0x80;
+
+/// Typing into somebody's terminal; selection of the console; line disciplines, which are drivers; the console's output.
+const FORBIDDEN_IOCTLS: [u32; 4] =
+    [libc::TIOCSTI as u32, libc::TIOCLINUX as u32, libc::TIOCSETD as u32, libc::TIOCCONS as u32];
+
+/// `PER_LINUX`, `PER_LINUX32`, both with `UNAME26`, and the question which it is.
+const PERSONALITIES: [u32; 5] = [0, 8, 0x0002_0000, 0x0002_0008, u32::MAX];
+
+const ENOSYS: u32 = refuse(libc::ENOSYS);
+const EPERM: u32 = refuse(libc::EPERM);
+
+const fn refuse(errno: i32) -> u32 {
+    verdict::errno(errno as u16)
+}
+
+/// The filter of every sandbox on this architecture.
+pub(crate) fn program() -> Result<Vec<Instruction>, NotAProgram> {
+    let mut a = Assembler::default();
+    let foreign = a.label();
+    let native = a.label();
+    a.load(ARCH);
+    a.if_equal(AUDIT, native);
+    a.jump(foreign);
+    a.place(native);
+    a.load(NUMBER);
+    // Numbers from 0x4000_0000 on are x32's on x86_64; the last run of the search covers them: no such call.
+    let mut checks = Vec::new();
+    search(&mut a, &runs(), &mut checks);
+    for (check, label) in checks {
+        a.place(label);
+        compile_check(&mut a, check);
+    }
+    a.place(foreign);
+    a.give(ENOSYS);
+    a.finish()
+}
+
+/// A run of call numbers, from the first on, that share a fate.
+type Run = (u32, Action);
+
+fn runs() -> Vec<Run> {
+    let nothing = Action::Errno(libc::ENOSYS);
+    let mut runs: Vec<Run> = vec![(0, nothing)];
+    let mut next = 0;
+    for (number, action) in table() {
+        if number > next {
+            extend(&mut runs, next, nothing);
+        }
+        extend(&mut runs, number, action);
+        next = number + 1;
+    }
+    extend(&mut runs, next, nothing);
+    runs
+}
+
+fn extend(runs: &mut Vec<Run>, first: u32, action: Action) {
+    match runs.last_mut() {
+        Some((start, last)) if *start == first => *last = action,
+        Some((_, last)) if *last == action => {}
+        _ => runs.push((first, action)),
+    }
+}
+
+fn search(a: &mut Assembler, runs: &[Run], checks: &mut Vec<(Check, Label)>) {
+    if let [(_, action)] = runs {
+        return leaf(a, *action, checks);
+    }
+    let (low, high) = runs.split_at(runs.len() / 2);
+    let upper = a.label();
+    a.if_at_least(high[0].0, upper);
+    search(a, low, checks);
+    a.place(upper);
+    search(a, high, checks);
+}
+
+fn leaf(a: &mut Assembler, action: Action, checks: &mut Vec<(Check, Label)>) {
+    match action {
+        Action::Allow => a.give(verdict::ALLOW),
+        Action::Errno(errno) => a.give(refuse(errno)),
+        Action::Notify => a.give(verdict::NOTIFY),
+        Action::Check(check) => {
+            let label = a.label();
+            a.jump(label);
+            checks.push((check, label));
+        }
+    }
+}
+
+fn compile_check(a: &mut Assembler, check: Check) {
+    match check {
+        Check::NoNamespaces => {
+            let bad = a.label();
+            a.load(argument(0));
+            a.if_any_bit(NAMESPACES, bad);
+            a.give(verdict::ALLOW);
+            a.place(bad);
+            a.give(EPERM);
+        }
+        Check::Socket => compile_socket(a),
+        Check::UnixOnly => one_of(a, 0, &[libc::AF_UNIX as u32], refuse(libc::EAFNOSUPPORT)),
+        Check::Ioctl => {
+            let bad = a.label();
+            a.load(argument(1));
+            FORBIDDEN_IOCTLS.into_iter().for_each(|request| a.if_equal(request, bad));
+            a.give(verdict::ALLOW);
+            a.place(bad);
+            a.give(EPERM);
+        }
+        Check::Personality => one_of(a, 0, &PERSONALITIES, EPERM),
+    }
+}
+
+/// Allows the call when the argument is one of the values.
+fn one_of(a: &mut Assembler, index: u32, values: &[u32], otherwise: u32) {
+    let good = a.label();
+    a.load(argument(index));
+    values.iter().for_each(|&value| a.if_equal(value, good));
+    a.give(otherwise);
+    a.place(good);
+    a.give(verdict::ALLOW);
+}
+
+fn compile_socket(a: &mut Assembler) {
+    let (internet, routing, allow) = (a.label(), a.label(), a.label());
+    a.load(argument(0));
+    a.if_equal(libc::AF_UNIX as u32, allow);
+    a.if_equal(libc::AF_INET as u32, internet);
+    a.if_equal(libc::AF_INET6 as u32, internet);
+    a.if_equal(libc::AF_NETLINK as u32, routing);
+    a.give(refuse(libc::EAFNOSUPPORT));
+    a.place(routing);
+    one_of(a, 2, &[libc::NETLINK_ROUTE as u32], refuse(libc::EPROTONOSUPPORT));
+    a.place(internet);
+    compile_internet(a);
+    a.place(allow);
+    a.give(verdict::ALLOW);
+}
+
+/// Streams are TCP and datagrams UDP, and there is nothing else: no raw packets, no ping sockets, no SCTP.
+fn compile_internet(a: &mut Assembler) {
+    /// `SOCK_TYPE_MASK`: above it are `SOCK_NONBLOCK` and `SOCK_CLOEXEC`.
+    const TYPE: u32 = 0xf;
+    let (stream, datagram) = (a.label(), a.label());
+    a.load(argument(1));
+    a.and(TYPE);
+    a.if_equal(libc::SOCK_STREAM as u32, stream);
+    a.if_equal(libc::SOCK_DGRAM as u32, datagram);
+    a.give(EPERM);
+    a.place(stream);
+    one_of(a, 2, &[0, libc::IPPROTO_TCP as u32], refuse(libc::EPROTONOSUPPORT));
+    a.place(datagram);
+    one_of(a, 2, &[0, libc::IPPROTO_UDP as u32], refuse(libc::EPROTONOSUPPORT));
+}
+
+#[cfg(test)]
+mod used;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use creel_kernel::bpf::interpret;
+
+    const ALLOW: u32 = verdict::ALLOW;
+
+    fn judge(arch: u32, number: i64, args: [u64; 3]) -> u32 {
+        let mut data = (number as u32).to_ne_bytes().to_vec();
+        data.extend_from_slice(&arch.to_ne_bytes());
+        data.extend_from_slice(&[0; 8]);
+        args.iter().for_each(|arg| data.extend_from_slice(&arg.to_ne_bytes()));
+        data.resize(64, 0);
+        interpret(&program().unwrap(), &data).expect("the program ends")
+    }
+
+    fn check(cases: &[(i64, [u64; 3], u32)]) {
+        for &(number, args, expected) in cases {
+            let got = judge(AUDIT, number, args);
+            assert_eq!(got, expected, "call {number} {args:x?}: {got:#x}, not {expected:#x}");
+        }
+    }
+
+    #[test]
+    fn no_call_is_in_two_lists() {
+        let table = table();
+        for pair in table.windows(2) {
+            assert_ne!(pair[0].0, pair[1].0, "{pair:?}");
+        }
+    }
+
+    #[test]
+    fn the_search_finds_for_each_number_what_the_table_says() {
+        let table = table();
+        for number in 0..1000 {
+            let expected = match table.iter().find(|(nr, _)| *nr == number) {
+                Some((_, Action::Allow)) => ALLOW,
+                Some((_, Action::Errno(errno))) => refuse(*errno),
+                Some((_, Action::Notify)) => verdict::NOTIFY,
+                Some((_, Action::Check(_))) => continue,
+                None => ENOSYS,
+            };
+            assert_eq!(judge(AUDIT, i64::from(number), [0; 3]), expected, "call {number}");
+        }
+    }
+
+    #[test]
+    fn what_would_make_a_namespace_is_refused_and_threads_are_not() {
+        let threads =
+            libc::CLONE_VM | libc::CLONE_FS | libc::CLONE_FILES | libc::CLONE_SIGHAND | libc::CLONE_THREAD;
+        check(&[
+            (libc::SYS_clone, [threads as u64, 0, 0], ALLOW),
+            (libc::SYS_clone, [libc::SIGCHLD as u64, 0, 0], ALLOW),
+            (libc::SYS_clone, [libc::CLONE_NEWUSER as u64 | 17, 0, 0], EPERM),
+            (libc::SYS_clone, [libc::CLONE_NEWNET as u64, 0, 0], EPERM),
+            (libc::SYS_unshare, [libc::CLONE_FILES as u64, 0, 0], ALLOW),
+            (libc::SYS_unshare, [libc::CLONE_NEWNS as u64, 0, 0], EPERM),
+            (libc::SYS_unshare, [0x80, 0, 0], EPERM),
+            (libc::SYS_clone3, [0; 3], ENOSYS),
+            (libc::SYS_setns, [0; 3], EPERM),
+        ]);
+    }
+
+    #[test]
+    fn sockets_are_unix_tcp_udp_and_routing_only() {
+        let make = |family: i32, kind: i32, protocol: i32| [family as u64, kind as u64, protocol as u64];
+        let no_family = refuse(libc::EAFNOSUPPORT);
+        let no_protocol = refuse(libc::EPROTONOSUPPORT);
+        let socket = libc::SYS_socket;
+        check(&[
+            (socket, make(libc::AF_UNIX, libc::SOCK_STREAM, 0), ALLOW),
+            (socket, make(libc::AF_INET, libc::SOCK_STREAM | libc::SOCK_CLOEXEC, 0), ALLOW),
+            (socket, make(libc::AF_INET6, libc::SOCK_STREAM | libc::SOCK_NONBLOCK, 6), ALLOW),
+            (socket, make(libc::AF_INET, libc::SOCK_DGRAM, 17), ALLOW),
+            (socket, make(libc::AF_INET, libc::SOCK_DGRAM, libc::IPPROTO_ICMP), no_protocol),
+            (socket, make(libc::AF_INET6, libc::SOCK_DGRAM, libc::IPPROTO_ICMPV6), no_protocol),
+            (socket, make(libc::AF_INET, libc::SOCK_STREAM, libc::IPPROTO_SCTP), no_protocol),
+            (socket, make(libc::AF_INET, libc::SOCK_STREAM, 262), no_protocol),
+            (socket, make(libc::AF_INET, libc::SOCK_RAW, 6), EPERM),
+            (socket, make(libc::AF_INET, libc::SOCK_SEQPACKET, 132), EPERM),
+            (socket, make(libc::AF_NETLINK, libc::SOCK_RAW, 0), ALLOW),
+            (socket, make(libc::AF_NETLINK, libc::SOCK_RAW, 12), no_protocol),
+            (socket, make(libc::AF_PACKET, libc::SOCK_RAW, 0), no_family),
+            (socket, make(libc::AF_VSOCK, libc::SOCK_STREAM, 0), no_family),
+            (socket, make(libc::AF_ALG, libc::SOCK_SEQPACKET, 0), no_family),
+            (libc::SYS_socketpair, make(libc::AF_UNIX, 1, 0), ALLOW),
+            (libc::SYS_socketpair, make(libc::AF_TIPC, 1, 0), no_family),
+            // The kernel reads an int: what is above it changes nothing.
+            (socket, [0x1_0000_0000 | libc::AF_PACKET as u64, 3, 0], no_family),
+        ]);
+    }
+
+    #[test]
+    fn typing_into_terminals_and_odd_personalities_are_refused() {
+        check(&[
+            (libc::SYS_ioctl, [0, libc::TCGETS, 0], ALLOW),
+            (libc::SYS_ioctl, [0, libc::TIOCSTI, 0], EPERM),
+            (libc::SYS_ioctl, [0, libc::TIOCLINUX, 0], EPERM),
+            (libc::SYS_ioctl, [0, 0xffff_ffff_0000_0000 | libc::TIOCSTI, 0], EPERM),
+            (libc::SYS_ioctl, [0, libc::TIOCSETD, 0], EPERM),
+            (libc::SYS_personality, [0xffff_ffff, 0, 0], ALLOW),
+            (libc::SYS_personality, [0x0040_0000, 0, 0], EPERM),
+        ]);
+    }
+
+    #[test]
+    fn who_connects_and_what_is_executed_is_asked() {
+        for number in [libc::SYS_connect, libc::SYS_execve, libc::SYS_execveat] {
+            check(&[(number, [0; 3], verdict::NOTIFY)]);
+        }
+    }
+
+    #[test]
+    fn other_architectures_have_no_calls() {
+        const I386: u32 = 0x4000_0003;
+        assert_eq!(judge(I386, 1, [0; 3]), ENOSYS);
+        assert_eq!(judge(AUDIT, 0x4000_0000 | libc::SYS_connect, [0; 3]), ENOSYS);
+        assert_eq!(judge(AUDIT, -1, [0; 3]), ENOSYS);
+    }
+
+    #[test]
+    fn what_ten_agents_use_is_there() {
+        for &(name, number) in used::USED {
+            let verdict = judge(AUDIT, number, [0; 3]);
+            let checked =
+                table().iter().any(|&(nr, a)| i64::from(nr) == number && matches!(a, Action::Check(_)));
+            assert!(verdict == ALLOW || verdict == verdict::NOTIFY || checked, "{name}: {verdict:#x}");
+        }
+    }
+}

@@ -1,0 +1,58 @@
+//! What was enforced, in words: an entry for each layer, with the kernel's means and with what could not be bounded.
+
+use crate::answer::Ready;
+use creel_api::enforced::{Enforced, Layer};
+use creel_api::plan::Plan;
+use creel_kernel::cgroup::{Controller, Group};
+
+pub(crate) fn enforced(plan: &Plan, ready: &Ready, group: &Group) -> Enforced {
+    Enforced { layers: vec![filesystem(ready), process(ready), network(ready), limits(plan, group)] }
+}
+
+fn layer(name: &str, mechanisms: Vec<String>, lacking: Vec<String>) -> Layer {
+    Layer { layer: name.to_owned(), mechanisms, lacking }
+}
+
+fn filesystem(ready: &Ready) -> Layer {
+    let abi = ready.landlock_abi;
+    let mechanisms = vec!["mount namespace".to_owned(), format!("landlock abi {abi}")];
+    layer("filesystem", mechanisms, Vec::new())
+}
+
+fn process(ready: &Ready) -> Layer {
+    let mut mechanisms = vec![
+        "user, pid, ipc, uts and cgroup namespaces".to_owned(),
+        "no capabilities".to_owned(),
+        "seccomp allow-list".to_owned(),
+        "seccomp notification of connect and exec".to_owned(),
+    ];
+    // Without the scopes the namespaces alone keep signals and abstract sockets inside, which they do.
+    if ready.landlock_abi >= 6 {
+        mechanisms.push("landlock scopes for signals and abstract sockets".to_owned());
+    }
+    layer("process", mechanisms, Vec::new())
+}
+
+fn network(ready: &Ready) -> Layer {
+    let capture = if ready.redirect { "redirect" } else { "tproxy" };
+    let families = if ready.v6 { "IPv4 and IPv6" } else { "IPv4; no IPv6 here" };
+    let mechanisms = vec!["network namespace".to_owned(), format!("{capture} of all TCP, {families}")];
+    layer("network", mechanisms, Vec::new())
+}
+
+fn limits(plan: &Plan, group: &Group) -> Layer {
+    let mut mechanisms: Vec<String> = group.bounded().iter().map(|(_, means)| means.clone()).collect();
+    let mut lacking = Vec::new();
+    // Root of the host is exempt from RLIMIT_NPROC; everybody else is counted per sandbox.
+    let counted = !rustix::process::getuid().is_root();
+    for (controller, error) in group.unbounded() {
+        match controller {
+            Controller::Pids if counted => mechanisms.push("RLIMIT_NPROC".to_owned()),
+            _ => lacking.push(format!("{}: no cgroup here ({error})", controller.name())),
+        }
+    }
+    mechanisms.push("RLIMIT_CORE".to_owned());
+    mechanisms.extend(plan.limits.open_files.map(|_| "RLIMIT_NOFILE".to_owned()));
+    mechanisms.extend(plan.limits.file_size.map(|_| "RLIMIT_FSIZE".to_owned()));
+    layer("limits", mechanisms, lacking)
+}

@@ -1,0 +1,81 @@
+//! `/proc`, `/dev` and the directories that every program expects to be able to write.
+
+use super::Ground;
+use super::etc::Voids;
+use creel_kernel::mount::{self, Flags};
+use creel_kernel::{Named, SysError};
+use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags};
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
+
+/// The device nodes that exist inside; each is the host's.
+const NODES: [&str; 6] = ["null", "zero", "full", "random", "urandom", "tty"];
+
+const LINKS: [(&str, &str); 5] = [
+    ("dev/fd", "/proc/self/fd"),
+    ("dev/stdin", "/proc/self/fd/0"),
+    ("dev/stdout", "/proc/self/fd/1"),
+    ("dev/stderr", "/proc/self/fd/2"),
+    ("dev/ptmx", "pts/ptmx"),
+];
+
+/// What `/proc` shows of the whole machine. Being read-only already keeps a sandbox of the host's root from writing
+/// there; these are not even to be read.
+const MASKED: [&str; 9] =
+    ["sysrq-trigger", "kcore", "keys", "timer_list", "kallsyms", "kmsg", "sched_debug", "acpi", "scsi"];
+
+pub(super) fn place(ground: &mut Ground, size: u64, voids: &Voids) -> Result<(), SysError> {
+    proc(ground, voids)?;
+    dev(ground, size)?;
+    ground.scratch("tmp", "1777", size)?;
+    ground.make_dir(Path::new("var"), 0o755)?;
+    ground.scratch("var/tmp", "1777", size)?;
+    ground.scratch("run", "0755", 16 << 20)?;
+    Ok(())
+}
+
+fn proc(ground: &Ground, voids: &Voids) -> Result<(), SysError> {
+    let tree = mount::new("proc", &[], mount::READ_NOEXEC)?;
+    ground.attach(&tree, "proc")?;
+    for name in MASKED {
+        let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let Ok(at) = rustix::fs::openat(&tree, name, flags, Mode::empty()) else { continue };
+        mount::attach(voids.one(is_dir(&at)?)?, at, name)?;
+    }
+    Ok(())
+}
+
+fn is_dir(at: &OwnedFd) -> Result<bool, SysError> {
+    let stat = rustix::fs::fstat(at).named("fstat", "a place")?;
+    Ok(FileType::from_raw_mode(stat.st_mode) == FileType::Directory)
+}
+
+fn dev(ground: &mut Ground, size: u64) -> Result<(), SysError> {
+    let flags = Flags::MOUNT_ATTR_NOSUID | Flags::MOUNT_ATTR_NOEXEC;
+    let tree = mount::new("tmpfs", &[("mode", "0755"), ("size", "64k")], flags)?;
+    ground.attach(&tree, "dev")?;
+    for name in NODES {
+        node(&tree, name)?;
+    }
+    for (path, target) in LINKS {
+        ground.link(path, Path::new(target))?;
+    }
+    let terminals =
+        mount::new("devpts", &[("newinstance", ""), ("ptmxmode", "0666"), ("mode", "0620")], flags)
+            .or_else(|_| mount::new("devpts", &[("ptmxmode", "0666"), ("mode", "0620")], flags))?;
+    ground.attach(terminals, "dev/pts")?;
+    ground.scratch("dev/shm", "1777", size)?;
+    mount::set_one(&tree, Flags::MOUNT_ATTR_RDONLY, Flags::empty())
+}
+
+/// Read-only does not keep anyone from writing to a device, but the host's root from changing its owner or mode.
+fn node(dev: &OwnedFd, name: &str) -> Result<(), SysError> {
+    let source = mount::clone_tree(CWD, &Path::new("/dev").join(name))?;
+    let flags = Flags::MOUNT_ATTR_RDONLY | Flags::MOUNT_ATTR_NOSUID | Flags::MOUNT_ATTR_NOEXEC;
+    mount::set_one(&source, flags, Flags::empty())?;
+    rustix::fs::mknodat(dev, name, FileType::RegularFile, Mode::empty(), 0).named("mknod", name)?;
+    let at =
+        rustix::fs::openat(dev, name, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).named("open", name)?;
+    mount::attach(source, at.as_fd(), name)?;
+    rustix::fs::statat(dev, name, AtFlags::empty()).named("stat", name).map(|_| ())
+}

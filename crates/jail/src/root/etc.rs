@@ -1,0 +1,91 @@
+//! `/etc`: the system's own, with Creel's files over it, as a read-only overlay.
+//!
+//! The overlay's upper layer must be attached somewhere while the overlay is made; it is attached at `/etc` and the
+//! overlay over it, so nobody sees it. It also holds the empty file and directory that hide other things.
+
+use super::Ground;
+use crate::{JailError, Step};
+use creel_api::plan::{Injected, Plan, Root};
+use creel_kernel::mount;
+use creel_kernel::{Named, SysError};
+use rustix::fs::{CWD, Mode, OFlags};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::path::{Component, Path};
+
+/// An empty unreadable file and directory, to be cloned over what is hidden.
+pub(super) struct Voids(OwnedFd);
+
+impl Voids {
+    /// A detached, read-only void; a directory or a file.
+    pub fn one(&self, directory: bool) -> Result<OwnedFd, SysError> {
+        let tree = mount::clone_tree(&self.0, Path::new(if directory { "void/dir" } else { "void/file" }))?;
+        mount::set_one(&tree, mount::READ_NOEXEC, mount::Flags::empty())?;
+        Ok(tree)
+    }
+}
+
+pub(super) fn place(ground: &Ground, plan: &Plan) -> Result<Voids, JailError> {
+    for injected in &plan.etc {
+        let plain = injected.path.components().all(|c| matches!(c, Component::Normal(_)));
+        if !plain || injected.path.as_os_str().is_empty() {
+            return Err(JailError::plan(
+                injected.path.display(),
+                "a path below /etc is needed, without `..`",
+            ));
+        }
+    }
+    lay(ground, plan).map_err(JailError::step(Step::Root))
+}
+
+fn lay(ground: &Ground, plan: &Plan) -> Result<Voids, SysError> {
+    let staging = mount::new("tmpfs", &[("mode", "0755"), ("size", "64m")], mount::WRITE)?;
+    ground.attach(&staging, "etc")?;
+    for (path, mode) in [("etc", 0o755), ("void", 0o755), ("void/dir", 0)] {
+        make_dir(&staging, Path::new(path), mode)?;
+    }
+    write(&staging, Path::new("void/file"), &[], 0)?;
+    let layer = open_dir(&staging, Path::new("etc"))?;
+    plan.etc.iter().try_for_each(|injected| inject(&layer, injected))?;
+    let system = match &plan.root {
+        Root::Host => open_dir(CWD, Path::new("/etc"))?,
+        Root::Dir(dir) => open_dir(CWD, &dir.join("etc"))?,
+    };
+    // Descriptors instead of paths: a path would have to be quoted.
+    let layers = format!("/proc/self/fd/{}:/proc/self/fd/{}", layer.as_raw_fd(), system.as_raw_fd());
+    let overlay = mount::new("overlay", &[("lowerdir", &layers)], mount::READ)?;
+    mount::attach(overlay, &staging, "etc")?;
+    Ok(Voids(staging))
+}
+
+fn inject(layer: &OwnedFd, injected: &Injected) -> Result<(), SysError> {
+    let parents: Vec<&Path> =
+        injected.path.ancestors().skip(1).filter(|dir| !dir.as_os_str().is_empty()).collect();
+    for dir in parents.into_iter().rev() {
+        make_dir(layer, dir, 0o755)?;
+    }
+    write(layer, &injected.path, &injected.bytes, injected.mode)
+}
+
+fn open_dir(at: impl AsFd, path: &Path) -> Result<OwnedFd, SysError> {
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    rustix::fs::openat(at, path, flags, Mode::empty()).named("open", path.display())
+}
+
+fn make_dir(at: &OwnedFd, path: &Path, mode: u32) -> Result<(), SysError> {
+    match rustix::fs::mkdirat(at, path, Mode::from_raw_mode(mode)) {
+        Err(rustix::io::Errno::EXIST) => Ok(()),
+        other => other.named("mkdir", path.display()),
+    }
+}
+
+/// The mode is set last and apart, as `open` subtracts the umask.
+fn write(at: &OwnedFd, path: &Path, bytes: &[u8], mode: u32) -> Result<(), SysError> {
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let fd = rustix::fs::openat(at, path, flags, Mode::RUSR | Mode::WUSR).named("open", path.display())?;
+    let mut rest = bytes;
+    while !rest.is_empty() {
+        let count = rustix::io::write(&fd, rest).named("write", path.display())?;
+        rest = &rest[count..];
+    }
+    rustix::fs::fchmod(&fd, Mode::from_raw_mode(mode & 0o777)).named("fchmod", path.display())
+}

@@ -1,0 +1,184 @@
+//! The order of confinement, as types: each stage is made by the one before and by nothing else, and only the last
+//! one can run a command.
+
+use crate::answer::{self, Ready};
+use crate::command::Start;
+use crate::network::{self, Network};
+use crate::{JailError, NetOptions, Spaces, Step, domain, filter, init, root};
+use creel_api::plan::Plan;
+use creel_kernel::landlock::Domain;
+use creel_kernel::{Named, SysError, process, pty, seccomp};
+use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+
+/// What the warden gives its child.
+pub(crate) struct Birth {
+    pub link: OwnedFd,
+    pub stdio: [OwnedFd; 3],
+    /// The caller's ids, which stay the same inside.
+    pub uid: u32,
+    pub gid: u32,
+    pub net: NetOptions,
+}
+
+/// In new namespaces, with an identity, and with nothing of the warden's but the link and the standard descriptors.
+struct Unshared {
+    stdio: [OwnedFd; 3],
+    spaces: Spaces,
+}
+
+/// With a network that leads to the proxy only.
+struct Wired {
+    before: Unshared,
+    network: Network,
+}
+
+/// With a file tree that holds what the plan says, and nothing else.
+struct Rooted {
+    before: Wired,
+    tree: root::Tree,
+    terminal: Option<Terminal>,
+}
+
+/// Without capabilities, in a Landlock domain, behind the filter.
+struct Confined {
+    start: Start,
+}
+
+struct Terminal {
+    master: OwnedFd,
+    slave: OwnedFd,
+}
+
+/// The child's life; it answers on the link, serves as init, and ends the process.
+pub(crate) fn live(plan: &Plan, birth: Birth) -> ! {
+    // A panic must not unwind into the frames that this process copied from the warden.
+    let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| be_born(plan, birth)));
+    process::exit_now(if outcome.is_ok() { 0 } else { 70 })
+}
+
+fn be_born(plan: &Plan, birth: Birth) {
+    // Where the link itself fails, the warden sees it end.
+    let Ok((link, birth)) = leave_behind(birth) else { return };
+    match confine(plan, birth, &link) {
+        Ok(confined) => init::serve(&link, confined.start),
+        Err(error) => {
+            let _ = answer::send_failure(&link, &error);
+        }
+    }
+}
+
+/// What is left of [`Birth`] when the link stands apart.
+struct Born {
+    stdio: [OwnedFd; 3],
+    uid: u32,
+    gid: u32,
+    net: NetOptions,
+}
+
+/// Closes every descriptor of the warden's. The link and the standard descriptors move up first, out of the way of
+/// the numbers 0 to 2, which init fills with nothing later.
+fn leave_behind(birth: Birth) -> Result<(OwnedFd, Born), SysError> {
+    process::die_with_parent()?;
+    let up = |fd: &OwnedFd| rustix::io::fcntl_dupfd_cloexec(fd, 3).named("fcntl", "F_DUPFD_CLOEXEC");
+    let link = up(&birth.link)?;
+    let [input, output, errors] = &birth.stdio;
+    let stdio = [up(input)?, up(output)?, up(errors)?];
+    let keep: Vec<i32> = stdio.iter().chain([&link]).map(AsRawFd::as_raw_fd).collect();
+    let born = Born { stdio, uid: birth.uid, gid: birth.gid, net: birth.net };
+    // The old ones are closed with the rest, by number; their owners must not close those numbers again.
+    std::mem::forget((birth.link, birth.stdio));
+    process::close_all_but(&keep)?;
+    Ok((link, born))
+}
+
+fn confine(plan: &Plan, born: Born, link: &OwnedFd) -> Result<Confined, JailError> {
+    let net = born.net;
+    Unshared::enter(plan, born)?.wire(net)?.root(plan)?.confine(plan, link)
+}
+
+impl Unshared {
+    fn enter(plan: &Plan, born: Born) -> Result<Self, JailError> {
+        let failed = JailError::step(Step::Namespaces);
+        process::map_self(born.uid, born.gid).map_err(&failed)?;
+        rustix::system::sethostname(plan.hostname.as_bytes())
+            .named("sethostname", &plan.hostname)
+            .map_err(&failed)?;
+        // Init's `/proc` files are closed to the outside later, so these are opened now.
+        let spaces = open_spaces().map_err(&failed)?;
+        Ok(Self { stdio: born.stdio, spaces })
+    }
+
+    fn wire(self, options: NetOptions) -> Result<Wired, JailError> {
+        Ok(Wired { network: network::set_up(options)?, before: self })
+    }
+}
+
+fn open_spaces() -> Result<Spaces, SysError> {
+    let open = |name: &str| {
+        let path = format!("/proc/self/ns/{name}");
+        rustix::fs::open(&path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).named("open", &path)
+    };
+    Ok(Spaces { user: open("user")?, mount: open("mnt")?, pid: open("pid")? })
+}
+
+impl Wired {
+    fn root(self, plan: &Plan) -> Result<Rooted, JailError> {
+        let tree = root::build(plan)?;
+        let open = |size: creel_api::plan::WindowSize| -> Result<Terminal, JailError> {
+            let (master, slave) = pty::open(size.rows, size.cols).map_err(JailError::step(Step::Terminal))?;
+            Ok(Terminal { master, slave })
+        };
+        let terminal = plan.terminal.map(open).transpose()?;
+        Ok(Rooted { before: self, tree, terminal })
+    }
+}
+
+impl Rooted {
+    fn confine(self, plan: &Plan, link: &OwnedFd) -> Result<Confined, JailError> {
+        let failed = JailError::step(Step::Confinement);
+        let Wired { before: Unshared { stdio, spaces }, network } = self.before;
+        let (master, slave) = self.terminal.map(|t| (t.master, t.slave)).unzip();
+        let start = Start::new(plan, stdio, slave)?;
+        silence().map_err(&failed)?;
+        process::drop_privileges().map_err(&failed)?;
+        let domain = domain::confine(plan)?;
+        process::forbid_inspection().map_err(&failed)?;
+        let program = filter::program().map_err(|e| failed(SysError::new("seccomp", e, Errno::INVAL)))?;
+        let notify = seccomp::install_with_listener(&program).map_err(failed)?;
+        let scaffold = self.tree.scaffold;
+        let ready = ready(domain, network, Outward { notify, scaffold, spaces, terminal: master });
+        answer::send_ready(link, &ready).map_err(JailError::step(Step::Answer))?;
+        Ok(Confined { start })
+    }
+}
+
+/// Init's own standard descriptors are the warden's until here; from here on they are nothing.
+fn silence() -> Result<(), SysError> {
+    let null = rustix::fs::open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())
+        .named("open", "/dev/null")?;
+    (0..3).try_for_each(|number| process::dup_to(null.as_fd(), number))
+}
+
+/// Descriptors that leave the sandbox.
+struct Outward {
+    notify: OwnedFd,
+    scaffold: OwnedFd,
+    spaces: Spaces,
+    terminal: Option<OwnedFd>,
+}
+
+fn ready(domain: Domain, network: Network, outward: Outward) -> Ready {
+    Ready {
+        redirect: network.redirect,
+        v6: network.v6,
+        landlock_abi: domain.abi,
+        tcp: network.tcp,
+        dns: network.dns,
+        notify: outward.notify,
+        scaffold: outward.scaffold,
+        spaces: outward.spaces,
+        terminal: outward.terminal,
+    }
+}

@@ -1,0 +1,189 @@
+//! Runs a command in a real sandbox, with a warden that lets every call happen and answers nothing from the network.
+//!
+//! Tests here have no threads, as `jail::start` demands; hence no libtest but a list of sentences.
+
+use creel_api::plan::{Injected, Limits, Place, Plan, Root, What};
+use creel_jail::link::{Exit, Link, Order, Report};
+use creel_jail::{NetOptions, Started};
+use creel_kernel::notify::{Answer, Listener};
+use creel_types::Size;
+use rustix::event::{PollFd, PollFlags};
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+/// A test: what holds, and how it is shown.
+pub type Case = (&'static str, fn());
+
+/// Runs the cases whose sentence contains the first argument; speaks enough of libtest for `cargo test` and nextest.
+pub fn main(cases: &[Case]) {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    if args.iter().any(|a| a == "--list") {
+        if !args.iter().any(|a| a == "--ignored") {
+            cases.iter().for_each(|(name, _)| println!("{name}: test"));
+        }
+        return;
+    }
+    let filter = args.iter().find(|a| !a.starts_with('-')).cloned().unwrap_or_default();
+    let mut failed = 0;
+    for (name, case) in cases.iter().filter(|(name, _)| name.contains(&filter)) {
+        let outcome = std::panic::catch_unwind(case);
+        println!("test {name} ... {}", if outcome.is_ok() { "ok" } else { "FAILED" });
+        failed += i32::from(outcome.is_err());
+    }
+    std::process::exit(failed.min(1));
+}
+
+/// A plan that runs a script in `/bin/sh` over the host's system, with nothing granted.
+pub fn plan(script: &str) -> Plan {
+    Plan {
+        hostname: "creel-test".into(),
+        root: Root::Host,
+        places: Vec::new(),
+        etc: vec![
+            Injected { path: "shadow".into(), bytes: Vec::new(), mode: 0 },
+            Injected { path: "creel/marker".into(), bytes: b"here\n".to_vec(), mode: 0o644 },
+        ],
+        scratch: Size(64 << 20),
+        cwd: "/tmp".into(),
+        env: vec![("PATH".into(), "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin".into())],
+        command: ["/bin/sh", "-c", script].map(Into::into).to_vec(),
+        terminal: None,
+        limits: Limits::default(),
+    }
+}
+
+/// The plan with a grant.
+pub fn with(mut plan: Plan, at: &Path, what: What) -> Plan {
+    plan.places.push(Place { at: at.to_owned(), what });
+    plan
+}
+
+/// What a command did.
+#[derive(Debug)]
+pub struct Done {
+    pub output: String,
+    pub exit: Option<Exit>,
+    pub reports: Vec<Report>,
+    pub asked: usize,
+}
+
+impl Done {
+    /// Its exit code; 128 and more for a signal.
+    pub fn status(&self) -> i32 {
+        self.exit.expect("it ended").status()
+    }
+}
+
+/// A sandbox under test.
+pub struct Sandbox {
+    pub started: Started,
+    listener: Listener,
+    output: OwnedFd,
+}
+
+/// Runs the plan to its command's end.
+pub fn run(plan: &Plan) -> Done {
+    start(plan).go()
+}
+
+/// Runs a script over the host's system with nothing granted.
+pub fn sh(script: &str) -> Done {
+    run(&plan(script))
+}
+
+pub fn start(plan: &Plan) -> Sandbox {
+    start_with(plan, NetOptions::default())
+}
+
+pub fn start_with(plan: &Plan, net: NetOptions) -> Sandbox {
+    let null = std::fs::File::open("/dev/null").unwrap();
+    let (output, write) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).unwrap();
+    let stdio = [null.into(), write.try_clone().unwrap(), write];
+    let mut started =
+        creel_jail::start_with(plan, stdio, net).unwrap_or_else(|e| panic!("{e} ({:?})", e.hint()));
+    let stand_in = started.notify.try_clone().unwrap();
+    let listener = Listener::new(std::mem::replace(&mut started.notify, stand_in));
+    Sandbox { started, listener, output }
+}
+
+impl Sandbox {
+    pub fn link(&self) -> &Link {
+        &self.started.init_link
+    }
+
+    /// Says go and serves until the command ends.
+    pub fn go(&mut self) -> Done {
+        self.link().send(&Order::Go, &[]).unwrap();
+        self.serve(|report| matches!(report, Report::Exited { .. }))
+    }
+
+    /// Serves until a report is the last one that is waited for.
+    pub fn serve(&mut self, last: impl Fn(&Report) -> bool) -> Done {
+        let mut done = Done { output: String::new(), exit: None, reports: Vec::new(), asked: 0 };
+        let end = Instant::now() + Duration::from_secs(20);
+        let mut over = false;
+        while !over {
+            assert!(Instant::now() < end, "nothing more happened: {done:?}");
+            self.wait();
+            self.listen(&mut done);
+            while let Some((report, _)) = self.link().recv().unwrap_or_else(|e| panic!("{e}: {done:?}")) {
+                if let Report::Exited { exit, .. } = report {
+                    done.exit = Some(exit);
+                }
+                over |= last(&report);
+                done.reports.push(report);
+            }
+        }
+        self.read(&mut done);
+        done
+    }
+
+    fn wait(&self) {
+        let mut fds = [
+            PollFd::new(self.link(), PollFlags::IN),
+            PollFd::new(&self.listener, PollFlags::IN),
+            PollFd::new(&self.output, PollFlags::IN),
+        ];
+        let second = rustix::event::Timespec { tv_sec: 1, tv_nsec: 0 };
+        rustix::event::poll(&mut fds, Some(&second)).unwrap();
+        // A hung-up pipe is always ready; the others set the pace.
+        if fds[0].revents().is_empty() && fds[1].revents().is_empty() {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    fn listen(&mut self, done: &mut Done) {
+        self.read(done);
+        let mut fds = [PollFd::new(&self.listener, PollFlags::IN)];
+        let now = rustix::event::Timespec { tv_sec: 0, tv_nsec: 0 };
+        while rustix::event::poll(&mut fds, Some(&now)).unwrap() > 0
+            && fds[0].revents().contains(PollFlags::IN)
+        {
+            if let Some(call) = self.listener.next().unwrap() {
+                done.asked += 1;
+                let _ = self.listener.answer(&call, Answer::Continue);
+            }
+        }
+    }
+
+    fn read(&self, done: &mut Done) {
+        let mut buffer = [0; 65536];
+        let mut fds = [PollFd::new(&self.output, PollFlags::IN)];
+        let now = rustix::event::Timespec { tv_sec: 0, tv_nsec: 0 };
+        while rustix::event::poll(&mut fds, Some(&now)).unwrap() > 0 {
+            match rustix::io::read(self.output.as_fd(), &mut buffer) {
+                Ok(length) if length > 0 => done.output += &String::from_utf8_lossy(&buffer[..length]),
+                _ => break,
+            }
+        }
+    }
+}
+
+impl Drop for Sandbox {
+    fn drop(&mut self) {
+        let _ = rustix::process::pidfd_send_signal(&self.started.init, rustix::process::Signal::KILL);
+        let pid = rustix::process::Pid::from_raw(self.started.pid as i32);
+        let _ = rustix::process::waitpid(pid, rustix::process::WaitOptions::empty());
+    }
+}

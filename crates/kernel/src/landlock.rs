@@ -1,0 +1,107 @@
+//! Landlock: the second wall behind the mount namespace. The strictest domain that the kernel knows is asked for, and
+//! what it granted is told.
+
+use crate::SysError;
+use landlock::{
+    ABI, Access, AccessFs, CompatLevel, Compatible, LandlockStatus, PathBeneath, PathFd, Ruleset,
+    RulesetAttr, RulesetCreatedAttr, Scope,
+};
+use rustix::io::Errno;
+use std::path::{Path, PathBuf};
+
+/// The newest ABI that is asked for.
+const NEWEST: ABI = ABI::V7;
+
+/// What a rule gives beneath its path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Right {
+    /// Listing directories, nothing else.
+    List,
+    /// Reading files and listing directories.
+    Read,
+    /// That, and executing.
+    ReadExecute,
+    /// Reading and writing what exists, and `ioctl` on devices.
+    Devices,
+    /// Everything.
+    All,
+}
+
+impl Right {
+    fn access(self) -> landlock::BitFlags<AccessFs> {
+        use AccessFs as A;
+        match self {
+            Self::List => A::ReadDir.into(),
+            Self::Read => A::ReadDir | A::ReadFile,
+            Self::ReadExecute => A::ReadDir | A::ReadFile | A::Execute,
+            Self::Devices => A::ReadDir | A::ReadFile | A::WriteFile | A::Truncate | A::IoctlDev,
+            Self::All => A::from_all(NEWEST),
+        }
+    }
+}
+
+/// What the kernel enforces.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Domain {
+    /// The ABI in force; 6 and later also keep abstract Unix sockets and signals inside.
+    pub abi: u32,
+}
+
+impl Domain {
+    /// Whether signals and abstract sockets cannot leave the domain.
+    pub fn scoped(self) -> bool {
+        self.abi >= 6
+    }
+}
+
+/// Confines this process, and all that it starts, to the rules. Needs `no_new_privs`. A kernel without Landlock is an
+/// error; a rule on a path that is not there is one, too.
+pub fn confine(rules: &[(PathBuf, Right)]) -> Result<Domain, SysError> {
+    let ruleset = Ruleset::default()
+        .set_compatibility(CompatLevel::BestEffort)
+        .handle_access(AccessFs::from_all(NEWEST))
+        .and_then(|r| r.scope(Scope::AbstractUnixSocket | Scope::Signal))
+        .and_then(Ruleset::create)
+        .map_err(|e| failure("landlock_create_ruleset", "everything", &e))?;
+    let mut ruleset = ruleset.set_compatibility(CompatLevel::BestEffort);
+    for (path, right) in rules {
+        ruleset = add(ruleset, path, *right)?;
+    }
+    let status =
+        ruleset.restrict_self().map_err(|e| failure("landlock_restrict_self", "this process", &e))?;
+    match status.landlock {
+        LandlockStatus::Available { effective_abi, .. } if effective_abi != ABI::Unsupported => {
+            Ok(Domain { abi: effective_abi as u32 })
+        }
+        _ => Err(SysError::new("landlock", "the running kernel", Errno::OPNOTSUPP)),
+    }
+}
+
+fn add(
+    ruleset: landlock::RulesetCreated,
+    path: &Path,
+    right: Right,
+) -> Result<landlock::RulesetCreated, SysError> {
+    let fd = PathFd::new(path).map_err(|e| failure("open", path.display(), &e))?;
+    ruleset
+        .add_rule(PathBeneath::new(fd, right.access()))
+        .map_err(|e| failure("landlock_add_rule", path.display(), &e))
+}
+
+/// The crate's errors carry the kernel's at their root, if there is one.
+fn failure(
+    call: &'static str,
+    on: impl std::fmt::Display,
+    error: &(dyn std::error::Error + 'static),
+) -> SysError {
+    let mut cause = Some(error);
+    let mut errno = None;
+    while let Some(e) = cause {
+        errno = e.downcast_ref::<std::io::Error>().and_then(Errno::from_io_error).or(errno);
+        cause = e.source();
+    }
+    match errno {
+        Some(errno) => SysError::new(call, on, errno),
+        None => SysError::new(call, format_args!("{on}: {error}"), Errno::INVAL),
+    }
+}

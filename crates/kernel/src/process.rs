@@ -1,0 +1,181 @@
+//! Birth, change and end of processes, where the standard library's ways assume threads or the wrong namespaces.
+
+use crate::{Named, SysError};
+use rustix::io::Errno;
+use std::ffi::{CStr, CString};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+
+/// Both sides of a clone.
+#[derive(Debug)]
+pub enum Cloned {
+    /// This is the new process.
+    Child,
+    /// This is the old one: the child's id in the caller's pid namespace, and its pidfd.
+    Parent(u32, OwnedFd),
+}
+
+/// The namespaces of a sandbox: user, pid, mount, network, ipc, host name, cgroup.
+pub const SANDBOX: u64 = (libc::CLONE_NEWUSER
+    | libc::CLONE_NEWPID
+    | libc::CLONE_NEWNS
+    | libc::CLONE_NEWNET
+    | libc::CLONE_NEWIPC
+    | libc::CLONE_NEWUTS
+    | libc::CLONE_NEWCGROUP) as u64;
+
+const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
+
+/// `clone3` with the given namespace flags and, if given, straight into a cgroup. The child gets a copy of the
+/// memory, as with `fork`, but no `atfork` handler runs: the caller must have no second thread.
+pub fn clone(namespaces: u64, cgroup: Option<BorrowedFd<'_>>) -> Result<Cloned, SysError> {
+    let mut pidfd: RawFd = -1;
+    let mut args = libc::clone_args {
+        flags: namespaces | libc::CLONE_PIDFD as u64,
+        pidfd: (&raw mut pidfd).addr() as u64,
+        child_tid: 0,
+        parent_tid: 0,
+        exit_signal: libc::SIGCHLD as u64,
+        stack: 0,
+        stack_size: 0,
+        tls: 0,
+        set_tid: 0,
+        set_tid_size: 0,
+        cgroup: 0,
+    };
+    if let Some(fd) = cgroup {
+        args.flags |= CLONE_INTO_CGROUP;
+        args.cgroup = fd.as_raw_fd() as u64;
+    }
+    // SAFETY: `args` is a live clone_args of the size given, its pidfd field points at a live RawFd, and without
+    // CLONE_VM the child runs on its own copy of this stack.
+    let pid = unsafe { libc::syscall(libc::SYS_clone3, &raw mut args, size_of::<libc::clone_args>()) };
+    match pid {
+        0 => Ok(Cloned::Child),
+        1.. => {
+            // SAFETY: the kernel stored a new descriptor there, which nothing else owns.
+            let fd = unsafe { OwnedFd::from_raw_fd(pidfd) };
+            Ok(Cloned::Parent(pid.unsigned_abs() as u32, fd))
+        }
+        _ => Err(SysError::last("clone3", format_args!("namespaces {namespaces:#x}"))),
+    }
+}
+
+/// `fork`: `None` in the child, its process id in the parent. The caller must have no second thread.
+pub fn fork() -> Result<Option<u32>, SysError> {
+    // SAFETY: with one thread the child may do everything that the parent may.
+    match unsafe { libc::fork() } {
+        0 => Ok(None),
+        pid @ 1.. => Ok(Some(pid.unsigned_abs())),
+        _ => Err(SysError::last("fork", "")),
+    }
+}
+
+/// Ends this process at once: nothing is flushed and no destructor runs, which in a forked child belong to the parent.
+pub fn exit_now(status: i32) -> ! {
+    // SAFETY: `_exit` takes any status and has no other effect on memory.
+    unsafe { libc::_exit(status) }
+}
+
+/// Runs `path` in place of this process; returns only with the reason why not.
+pub fn exec(path: &CStr, argv: &[CString], env: &[CString]) -> SysError {
+    let pointers = |list: &[CString]| -> Vec<*const libc::c_char> {
+        list.iter().map(|s| s.as_ptr()).chain([std::ptr::null()]).collect()
+    };
+    let (argv, env) = (pointers(argv), pointers(env));
+    // SAFETY: all three are NUL-terminated, both lists end with a null pointer, and all live across the call.
+    unsafe { libc::execve(path.as_ptr(), argv.as_ptr(), env.as_ptr()) };
+    SysError::last("execve", path.to_string_lossy())
+}
+
+/// Marks every descriptor from `first` on to be closed by `exec`.
+pub fn cloexec_from(first: u32) -> Result<(), SysError> {
+    close_range(first, u32::MAX, libc::CLOSE_RANGE_CLOEXEC as libc::c_uint)
+}
+
+/// Closes every descriptor above the standard three, except `keep`.
+///
+/// For a fresh child only: the owners of the closed descriptors must never run their destructors there.
+pub fn close_all_but(keep: &[RawFd]) -> Result<(), SysError> {
+    let mut keep: Vec<u32> =
+        keep.iter().filter_map(|&fd| u32::try_from(fd).ok()).filter(|&fd| fd > 2).collect();
+    keep.sort_unstable();
+    keep.dedup();
+    let mut first = 3;
+    for fd in keep {
+        if fd > first {
+            close_range(first, fd - 1, 0)?;
+        }
+        first = fd + 1;
+    }
+    close_range(first, u32::MAX, 0)
+}
+
+fn close_range(first: u32, last: u32, flags: libc::c_uint) -> Result<(), SysError> {
+    // SAFETY: the call takes numbers only; the callers' contracts say who owned what is closed.
+    let result = unsafe { libc::syscall(libc::SYS_close_range, first, last, flags) };
+    if result == 0 { Ok(()) } else { Err(SysError::last("close_range", format_args!("{first}.."))) }
+}
+
+/// Takes a descriptor out of Rust's ownership rules by copying it to a fixed number (`dup2`).
+pub fn dup_to(fd: BorrowedFd<'_>, number: RawFd) -> Result<(), SysError> {
+    // SAFETY: `fd` is open; what `number` was before belongs to nobody, as only fresh children call this.
+    let result = unsafe { libc::dup2(fd.as_raw_fd(), number) };
+    if result < 0 { Err(SysError::last("dup2", number)) } else { Ok(()) }
+}
+
+/// Asks for SIGKILL when the thread that made this process ends.
+pub fn die_with_parent() -> Result<(), SysError> {
+    rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))
+        .named("prctl", "PR_SET_PDEATHSIG")
+}
+
+/// Writes the maps of a new user namespace from inside: the caller's own ids stay what they are, all others are
+/// nobody.
+pub fn map_self(uid: u32, gid: u32) -> Result<(), SysError> {
+    for (file, text) in [
+        ("/proc/self/setgroups", "deny".to_owned()),
+        ("/proc/self/uid_map", format!("{uid} {uid} 1")),
+        ("/proc/self/gid_map", format!("{gid} {gid} 1")),
+    ] {
+        std::fs::write(file, text).named("write", file)?;
+    }
+    Ok(())
+}
+
+/// Gives up every capability for good, also those that uid 0 would gain by `exec`, and privileges of files.
+pub fn drop_privileges() -> Result<(), SysError> {
+    use rustix::thread::{CapabilitiesSecureBits as Bits, CapabilitySet, CapabilitySets};
+    rustix::thread::set_no_new_privs(true).named("prctl", "PR_SET_NO_NEW_PRIVS")?;
+    let bits = Bits::NO_ROOT
+        | Bits::NO_ROOT_LOCKED
+        | Bits::NO_SETUID_FIXUP
+        | Bits::NO_SETUID_FIXUP_LOCKED
+        | Bits::KEEP_CAPS_LOCKED
+        | Bits::NO_CAP_AMBIENT_RAISE
+        | Bits::NO_CAP_AMBIENT_RAISE_LOCKED;
+    rustix::thread::set_capabilities_secure_bits(bits).named("prctl", "PR_SET_SECUREBITS")?;
+    drop_bounding_set()?;
+    rustix::thread::clear_ambient_capability_set().named("prctl", "PR_CAP_AMBIENT_CLEAR_ALL")?;
+    let none = CapabilitySet::empty();
+    let sets = CapabilitySets { effective: none, permitted: none, inheritable: none };
+    rustix::thread::set_capabilities(None, sets).named("capset", "nothing")
+}
+
+fn drop_bounding_set() -> Result<(), SysError> {
+    for number in 0..64 {
+        // SAFETY: the call takes numbers only.
+        let result = unsafe { libc::prctl(libc::PR_CAPBSET_DROP, number, 0, 0, 0) };
+        if result < 0 {
+            let error = SysError::last("prctl", format_args!("PR_CAPBSET_DROP {number}"));
+            // The first number that the kernel does not know ends the list.
+            return if error.errno == Errno::INVAL && number > 0 { Ok(()) } else { Err(error) };
+        }
+    }
+    Ok(())
+}
+
+/// Hides this process's memory and `/proc` files from others of the same uid, and forbids its core dumps.
+pub fn forbid_inspection() -> Result<(), SysError> {
+    use rustix::process::{DumpableBehavior, set_dumpable_behavior};
+    set_dumpable_behavior(DumpableBehavior::NotDumpable).named("prctl", "PR_SET_DUMPABLE")
+}
