@@ -169,7 +169,7 @@ impl Outward {
             let permit = match permit {
                 Ok(permit) => permit,
                 Err(refusal) => {
-                    failed = BackendError::Refused(Box::new(refusal));
+                    failed = BackendError::Refused(refusal.into());
                     continue;
                 }
             };

@@ -30,7 +30,7 @@ pub(crate) fn connection_to(now: &InForce, flow: &Flow, host: &Host) -> Result<L
         // Without the program neither an allowing nor a denying `from:` can be held to what it says.
         Err(of_form(flow, "a rule asks which program connects, and it could not be found out"))
     } else {
-        now.policy.connect(&ask).map_err(Box::new)
+        now.policy.connect(&ask).map_err(Into::into)
     };
     match said {
         Ok(admission) => Ok(Leave { admission, overlooked: None }),

@@ -205,10 +205,10 @@ impl Exchange {
         &self,
         now: &crate::InForce,
         ask: &Ask<'_>,
-        refusal: Refusal,
+        refusal: impl Into<Box<Refusal>>,
         request: &Request<Incoming>,
     ) -> Result<RuleId, Instead> {
-        let refusal = Box::new(refusal);
+        let refusal: Box<Refusal> = refusal.into();
         let Some(admission) = now.policy.overlook(&ask.connect, &refusal) else {
             let generation = now.generation;
             return Err(Instead::Refuse { status: StatusCode::FORBIDDEN, refusal, generation });

@@ -68,6 +68,14 @@ enum Channel {
     Http2(http2::SendRequest<Body>),
 }
 
+/// What is found among the open HTTP/1.1 connections.
+enum Pick {
+    Free(http1::SendRequest<Body>),
+    /// There are as many as there may be: this one is waited for.
+    Busy(http1::SendRequest<Body>),
+    None,
+}
+
 trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Duplex for T {}
 
@@ -146,56 +154,59 @@ impl Upstream {
 
     /// An open connection that is free, else a new one, which makes `fresh` true.
     async fn channel(&self, fresh: &mut bool) -> Result<(Channel, Turn), NoWay> {
-        let agent_http2 = self.http2.load(Ordering::Relaxed);
+        if let Known::Http2(sender) = &*self.known.lock().await
+            && !sender.is_closed()
+        {
+            return Ok((Channel::Http2(sender.clone()), None));
+        }
+        // Before a connection is looked for, so that there are never more of them than turns.
+        let turn = self.turn().await;
         loop {
             let mut known = self.known.lock().await;
             let busy = match &mut *known {
                 Known::Http2(sender) if !sender.is_closed() => {
                     return Ok((Channel::Http2(sender.clone()), None));
                 }
-                Known::Http1(senders) => {
-                    senders.retain(|sender| !sender.is_closed());
-                    let most = if agent_http2 { self.exit.setting.limits.translated } else { 1 };
-                    match senders.iter().position(http1::SendRequest::is_ready) {
-                        Some(free) => {
-                            let channel = Channel::Http1(senders.swap_remove(free));
-                            drop(known);
-                            return Ok((channel, self.turn(agent_http2).await));
-                        }
-                        None if senders.len() >= most => Some(senders.swap_remove(0)),
-                        None => None,
-                    }
-                }
-                _ => None,
+                Known::Http1(senders) => match self.pick(senders) {
+                    Pick::Free(sender) => return Ok((Channel::Http1(sender), turn)),
+                    Pick::Busy(sender) => sender,
+                    Pick::None => return self.fresh(&mut known, fresh).await.map(|c| (c, turn)),
+                },
+                _ => return self.fresh(&mut known, fresh).await.map(|c| (c, turn)),
             };
-            if let Some(mut sender) = busy {
-                drop(known);
-                if sender.ready().await.is_ok() {
-                    return Ok((Channel::Http1(sender), self.turn(agent_http2).await));
-                }
-                continue;
+            drop(known);
+            let mut sender = busy;
+            if sender.ready().await.is_ok() {
+                return Ok((Channel::Http1(sender), turn));
             }
-            let channel = self.open(agent_http2).await?;
-            *fresh = true;
-            return match channel {
-                Channel::Http2(sender) => {
-                    *known = Known::Http2(sender.clone());
-                    Ok((Channel::Http2(sender), None))
-                }
-                Channel::Http1(sender) => {
-                    if !matches!(*known, Known::Http1(_)) {
-                        *known = Known::Http1(Vec::new());
-                    }
-                    drop(known);
-                    Ok((Channel::Http1(sender), self.turn(agent_http2).await))
-                }
-            };
         }
     }
 
+    fn pick(&self, senders: &mut Vec<http1::SendRequest<Body>>) -> Pick {
+        senders.retain(|sender| !sender.is_closed());
+        let http2 = self.http2.load(Ordering::Relaxed);
+        let most = if http2 { self.exit.setting.limits.translated } else { 1 };
+        match senders.iter().position(http1::SendRequest::is_ready) {
+            Some(free) => Pick::Free(senders.swap_remove(free)),
+            None if senders.len() >= most => Pick::Busy(senders.swap_remove(0)),
+            None => Pick::None,
+        }
+    }
+
+    async fn fresh(&self, known: &mut Known, fresh: &mut bool) -> Result<Channel, NoWay> {
+        let channel = self.open(self.http2.load(Ordering::Relaxed)).await?;
+        *fresh = true;
+        match &channel {
+            Channel::Http2(sender) => *known = Known::Http2(sender.clone()),
+            Channel::Http1(_) if !matches!(known, Known::Http1(_)) => *known = Known::Http1(Vec::new()),
+            Channel::Http1(_) => {}
+        }
+        Ok(channel)
+    }
+
     /// Waits until fewer than the most translated requests are running.
-    async fn turn(&self, translated: bool) -> Turn {
-        if !translated {
+    async fn turn(&self) -> Turn {
+        if !self.http2.load(Ordering::Relaxed) {
             return None;
         }
         Arc::clone(&self.turns).acquire_owned().await.ok()

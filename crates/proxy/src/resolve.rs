@@ -52,7 +52,7 @@ impl Exit {
                 match now.policy.permit(admission, addr) {
                     Ok(permit) => permit,
                     Err(refusal) => {
-                        failed = NoWay::Refused(Box::new(refusal), now.generation);
+                        failed = NoWay::Refused(refusal.into(), now.generation);
                         continue;
                     }
                 }
