@@ -1,4 +1,4 @@
-"""The agents and how each is started, as data. The agents are unchanged; their configuration is what a user would write.
+"""The agents and how each is started, as data. They are unchanged; their configuration is what a user would write.
 
 `{base}` is where the agent is told to find its model, `{key}` the key it holds, `{state}` a directory of its own and
 `{port}` the mock's port (only without a sandbox). An agent whose `base` is None is left at its provider's host, which
@@ -24,13 +24,24 @@ CLAUDE_COMMAND = (CLAUDE, "-p", PROMPT, "--dangerously-skip-permissions")
 #: As root it wants to be told that it runs in a sandbox; the other variable turns off everything but model calls.
 CLAUDE_ENV = {"ANTHROPIC_API_KEY": "{key}", "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1", "IS_SANDBOX": "1"}
 
-OPENCLAW_MODEL = {"id": "mock-model", "name": "mock-model", "input": ["text"], "contextWindow": 131072, "maxTokens": 4096}
+OPENCLAW_MODEL = {
+    "id": "mock-model",
+    "name": "mock-model",
+    "input": ["text"],
+    "contextWindow": 131072,
+    "maxTokens": 4096,
+}
 OPENCLAW_CONFIG = {
     "agents": {"defaults": {"workspace": "WORKSPACE", "model": {"primary": "inference/mock-model"}}},
     "models": {
         "mode": "merge",
         "providers": {
-            "inference": {"baseUrl": "BASE/v1", "apiKey": "KEY", "api": "openai-completions", "models": [OPENCLAW_MODEL]}
+            "inference": {
+                "baseUrl": "BASE/v1",
+                "apiKey": "KEY",
+                "api": "openai-completions",
+                "models": [OPENCLAW_MODEL],
+            }
         },
     },
     "gateway": {"mode": "local", "bind": "loopback", "port": 18789, "auth": {"mode": "token", "token": "not-a-secret"}},

@@ -8,7 +8,7 @@ from pathlib import Path
 from dialects import INPUT_TOKENS, OUTPUT_TOKENS
 
 WORDS = "written by the agent's own tool"
-COMMANDS = (f"printf \"{WORDS}\" > proof.txt", "sh ./search.sh")
+COMMANDS = (f'printf "{WORDS}" > proof.txt', "sh ./search.sh")
 
 
 @dataclass

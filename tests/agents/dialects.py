@@ -1,4 +1,4 @@
-"""Three model APIs, as far as an agent's turn needs them: OpenAI Responses, OpenAI Chat Completions, Anthropic Messages.
+"""Three model APIs, as far as an agent needs them: OpenAI Responses, OpenAI Chat Completions, Anthropic Messages.
 
 A dialect reads two things from a request (how many tool results it carries, and which tools it offers) and writes one
 answer, whole or as a stream of events: either a call of the shell tool or a text.
@@ -132,7 +132,13 @@ class Responses:
     def item(call, text):
         if not call:
             part = {"type": "output_text", "text": text, "annotations": []}
-            return {"type": "message", "id": fresh("msg_"), "role": "assistant", "status": "completed", "content": [part]}
+            return {
+                "type": "message",
+                "id": fresh("msg_"),
+                "role": "assistant",
+                "status": "completed",
+                "content": [part],
+            }
         item = {"id": fresh("fc_"), "call_id": fresh("call_"), "status": "completed"}
         if call["name"] == "local_shell":
             action = {"type": "exec", "command": ["bash", "-lc", call["command"]], "env": {}}
@@ -215,7 +221,9 @@ class Messages:
         yield event("message_start", message=begun)
         yield event("content_block_start", index=0, content_block=empty)
         for piece in pieces(json.dumps(call["arguments"]) if call else text):
-            delta = {"type": "input_json_delta", "partial_json": piece} if call else {"type": "text_delta", "text": piece}
+            delta = (
+                {"type": "input_json_delta", "partial_json": piece} if call else {"type": "text_delta", "text": piece}
+            )
             yield event("content_block_delta", index=0, delta=delta)
         yield event("content_block_stop", index=0)
         stop = {"stop_reason": "tool_use" if call else "end_turn", "stop_sequence": None}

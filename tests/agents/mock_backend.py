@@ -51,6 +51,12 @@ class Handler(BaseHTTPRequestHandler):
     def log_message(self, *_):
         """The log is a file of its own."""
 
+    def handle(self):
+        try:
+            super().handle()
+        except (BrokenPipeError, ConnectionResetError):
+            self.close_connection = True
+
     def body(self):
         """The request's body as JSON; chunked and compressed bodies too."""
         if "chunked" in (self.headers.get("transfer-encoding") or "").lower():

@@ -8,7 +8,9 @@ import subprocess
 
 from install import PACKAGES
 
-HEADING = "# Real agents: results\n\nMade by `tests/agents/run --write-results`; see README.md for what each check asserts.\n"
+HEADING = (
+    "# Real agents: results\n\nMade by `tests/agents/run --write-results`; see README.md for what each check asserts.\n"
+)
 
 
 def counts(outcomes, skipped):
@@ -28,7 +30,9 @@ def version(program):
 
 def section(title, options, outcomes, skipped):
     today = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d")
-    installed = (f"{name} {number}" for package in PACKAGES.values() for name, number in package["dependencies"].items())
+    installed = (
+        f"{name} {number}" for package in PACKAGES.values() for name, number in package["dependencies"].items()
+    )
     lines = [
         f"## {title}",
         "",

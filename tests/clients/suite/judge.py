@@ -59,10 +59,15 @@ def arrived(evidence):
     wanted = sorted("/" + turn["url"].split("/", 3)[3] for turn in evidence.turns)
     got = sorted(event["path"] for event in evidence.requests())
     complaints = [] if wanted == got else [f"the upstream saw {got}, not {wanted}"]
-    if evidence.case == "through" and evidence.client.protocol:
-        spoken = {event["protocol"].removesuffix(".0") for event in evidence.requests()}
-        complaints += [] if spoken == {evidence.client.protocol} else [f"the upstream was spoken to in {spoken}"]
-    return complaints
+    return complaints + spoken(evidence)
+
+
+def spoken(evidence):
+    """Where nothing stands between, the upstream sees the client's own HTTP version."""
+    if evidence.case != "through" or not evidence.client.protocol:
+        return []
+    versions = {event["protocol"].removesuffix(".0") for event in evidence.requests()}
+    return [] if versions == {evidence.client.protocol} else [f"the upstream was spoken to in {versions}"]
 
 
 def http(evidence):
@@ -93,7 +98,7 @@ def git(evidence):
         if op in by_op and not by_op[op].get("error"):
             got, wanted = by_op[op].get("out"), evidence.upstreams.commit(branch)
             complaints += [] if got == wanted and got else [f"{op}: commit {got}, upstream has {wanted}"]
-    return complaints
+    return complaints + spoken(evidence)
 
 
 def rpc_turn(turn, payload):

@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import signal
 import subprocess
 import time
 from dataclasses import dataclass, field
@@ -67,22 +68,24 @@ class Matrix:
         env = {"PAYLOAD": "payload.bin", "NODE_PATH": self.prepared.node_path}
         command = self.place.command(argv, env, workspace)
         started = time.monotonic()
-        try:
-            done = subprocess.run(
-                command,
-                cwd=workspace,
-                env=self.place.environment(),
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                timeout=LIMIT,
-                check=False,
-            )
-            out, err, code = done.stdout, done.stderr, done.returncode
-        except subprocess.TimeoutExpired as late:
-            out, err, code = late.stdout or b"", (late.stderr or b"") + b"\n(killed: took too long)", -1
+        out, err, code = self.ended(command, workspace)
         seconds = time.monotonic() - started
         shutil.rmtree(workspace, ignore_errors=True)
         return lines(out.decode("utf-8", "replace")), command, err.decode("utf-8", "replace"), code, seconds
+
+    def ended(self, command, workspace):
+        """Runs a command to its end, or kills it and all it started: (output, errors, exit code)."""
+        pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        where = {"cwd": workspace, "env": self.place.environment(), "start_new_session": True}
+        with subprocess.Popen(command, **pipes, **where) as process:
+            try:
+                return *process.communicate(timeout=LIMIT), process.returncode
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, signal.SIGTERM)
+                time.sleep(1)
+                os.killpg(process.pid, signal.SIGKILL)
+                out, err = process.communicate()
+                return out, err + f"\n(killed after {LIMIT} s)".encode(), -1
 
     def case(self, client, case):
         """Runs and judges one case."""

@@ -40,7 +40,13 @@ def called(command, cwd=None, env=None):
     """Runs an installer; a failure carries the last of what it said."""
     try:
         done = subprocess.run(
-            command, cwd=cwd, env={**os.environ, **(env or {})}, capture_output=True, text=True, timeout=1800, check=False
+            command,
+            cwd=cwd,
+            env={**os.environ, **(env or {})},
+            capture_output=True,
+            text=True,
+            timeout=1800,
+            check=False,
         )
     except FileNotFoundError as error:
         raise Missing(f"{command[0]} is not installed") from error

@@ -12,7 +12,8 @@ HEADING = (
     "# What clients do when they are refused\n\n"
     "Made by `tests/clients/run --refusals --write-results`, without a sandbox: `403` is an HTTP 403 with a JSON body\n"
     "over TLS, `adapted` the same in the client's own dialect (gRPC status 7 in trailers, plain text for git, a reason\n"
-    "phrase in HTTP/1.1), `reset` a TCP reset after the first bytes, `closed` a port nobody listens on. Milliseconds are the client's own.\n"
+    "phrase in HTTP/1.1), `reset` a TCP reset after the first bytes, `closed` a port nobody listens on.\n"
+    "Milliseconds are the client's own.\n"
 )
 
 

@@ -9,6 +9,7 @@ import subprocess
 from pathlib import Path
 
 from suite.clients import CASES
+from suite.prepare import HERE
 
 MARK = {"passed": "pass", "failed": "FAIL", "skipped": "skip"}
 
@@ -37,7 +38,11 @@ def printed(outcomes):
     lines = [f"{'client':32}" + "".join(f"{case:14}" for case in CASES)]
     for client, row in table(outcomes).items():
         lines.append(f"{client:32}" + "".join(f"{cell(row.get(case)):14}" for case in CASES))
-    skipped = [f"skipped: {outcome.client}, {outcome.case}: {outcome.complaints[0]}" for outcome in outcomes if outcome.result == "skipped"]
+    skipped = [
+        f"skipped: {outcome.client}, {outcome.case}: {outcome.complaints[0]}"
+        for outcome in outcomes
+        if outcome.result == "skipped"
+    ]
     return "\n".join([*lines, "", *skipped])
 
 
@@ -52,7 +57,6 @@ def version(*command):
 
 def versions(prepared, creel):
     """What took part."""
-    pip = version(prepared.python, "-c", "import aiohttp,grpc,httpx,requests,websockets as w;print('aiohttp',aiohttp.__version__,'grpcio',grpc.__version__,'httpx',httpx.__version__,'requests',requests.__version__,'websockets',w.__version__)")
     return {
         "kernel": f"{platform.system()} {platform.release()}",
         "user": f"{'root' if os.geteuid() == 0 else 'ordinary user'}",
@@ -60,7 +64,8 @@ def versions(prepared, creel):
         "curl": version("curl", "--version").split(" (")[0],
         "wget": version("wget", "--version").split(" built")[0],
         "git": version("git", "--version"),
-        "python": version(prepared.python, "--version") + ", " + pip,
+        "python": version(prepared.python, "--version"),
+        "packages": ", ".join((HERE / "requirements.txt").read_text(encoding="utf-8").split()),
         "node": version(prepared.node, "--version"),
         "java": version("java", "-version"),
         "go": version("go", "version"),
