@@ -27,7 +27,7 @@ pub struct Filter {
 }
 
 impl Filter {
-    /// Whether a line of this number can hold a wanted event: asked before the line is parsed to the end.
+    /// Whether an event of this number is wanted.
     pub(crate) fn takes_seq(&self, seq: u64) -> bool {
         self.from_seq.is_none_or(|from| seq >= from) && self.to_seq.is_none_or(|to| seq <= to)
     }

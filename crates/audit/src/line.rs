@@ -4,7 +4,6 @@ use crate::checkpoint::{Checkpoint, PublicKey};
 use crate::event::Event;
 use creel_types::Digest;
 use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
 use sha2::{Digest as _, Sha256};
 
 /// The longest line, in bytes without its end. A writer refuses to write a longer one, a reader to read it.
@@ -51,15 +50,14 @@ pub(crate) struct Written<'a, E> {
     pub(crate) checkpoint: Option<&'a Checkpoint>,
 }
 
-/// A line as it is read. An event stays text: verifying does not need what is in it.
+/// A line as it is read; `E` is what is wanted of an event ([`When`], [`Occurred`]).
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Line<'a> {
+pub(crate) struct Line<'a, E> {
     pub(crate) seq: u64,
     pub(crate) prev: &'a str,
     pub(crate) header: Option<Header>,
-    #[serde(borrow)]
-    pub(crate) event: Option<&'a RawValue>,
+    pub(crate) event: Option<E>,
     pub(crate) checkpoint: Option<Checkpoint>,
 }
 

@@ -2,7 +2,7 @@
 
 use crate::event::Event;
 use crate::filter::Filter;
-use crate::line::{Header, Line, Occurred};
+use crate::line::{Header, Line, Occurred, When};
 use crate::verify::{Next, Why, next_line};
 use std::fs::File;
 use std::io::{BufRead, BufReader};
@@ -59,7 +59,7 @@ impl<R: BufRead> Reader<R> {
         let Next::Line = next_line(&mut input, &mut bytes).map_err(broken)? else {
             return Err(broken(Why::Empty));
         };
-        let line: Line<'_> = serde_json::from_slice(&bytes).map_err(|error| broken(error.into()))?;
+        let line: Line<'_, When> = serde_json::from_slice(&bytes).map_err(|error| broken(error.into()))?;
         let header = line.header.ok_or_else(|| broken(Why::WrongContent))?;
         Ok(Self { input, filter, header, partial: Vec::new(), line: 1, done: false })
     }
@@ -82,11 +82,11 @@ impl<R: BufRead> Reader<R> {
 
     /// What a line holds for this reader: an event that is wanted, or nothing.
     fn entry(&mut self, bytes: &[u8]) -> Result<Option<Entry>, Why> {
-        let line: Line<'_> = serde_json::from_slice(bytes)?;
+        let line: Line<'_, Occurred> = serde_json::from_slice(bytes)?;
         self.done = self.filter.is_past(line.seq);
-        let Some(event) = line.event.filter(|_| self.filter.takes_seq(line.seq)) else { return Ok(None) };
-        let Occurred { time, unmapped } = serde_json::from_str(event.get())?;
-        let wanted = self.filter.takes_time(time) && self.filter.takes(&unmapped.creel);
+        let Some(Occurred { time, unmapped }) = line.event else { return Ok(None) };
+        let filter = &self.filter;
+        let wanted = filter.takes_seq(line.seq) && filter.takes_time(time) && filter.takes(&unmapped.creel);
         Ok(wanted.then_some(Entry { seq: line.seq, time, event: unmapped.creel }))
     }
 

@@ -153,7 +153,7 @@ struct Chain {
 
 impl Chain {
     fn begin(bytes: &[u8]) -> Result<Self, Why> {
-        let line: Line<'_> = serde_json::from_slice(bytes)?;
+        let line: Line<'_, When> = serde_json::from_slice(bytes)?;
         let Line { seq, prev, header: Some(header), event: None, checkpoint: None } = line else {
             return Err(Why::WrongContent);
         };
@@ -178,11 +178,10 @@ impl Chain {
         if self.seen.is_closed() {
             return Err(Why::AfterClose);
         }
-        let line: Line<'_> = serde_json::from_slice(bytes)?;
+        let line: Line<'_, When> = serde_json::from_slice(bytes)?;
         check_place(line.seq, line.prev, self.seen.lines, self.seen.digest)?;
         match line {
-            Line { header: None, event: Some(event), checkpoint: None, .. } => {
-                let When { time } = serde_json::from_str(event.get())?;
+            Line { header: None, event: Some(When { time }), checkpoint: None, .. } => {
                 self.seen.events += 1;
                 self.seen.first = self.seen.first.or(Some(time));
                 self.seen.last = Some(time);
