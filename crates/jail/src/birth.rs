@@ -33,7 +33,7 @@ pub(crate) fn give(plan: &Plan, stdio: [OwnedFd; 3], net: NetOptions) -> Result<
             let ready = answer::receive(&ours)?;
             child.answered = true;
             let init = child.init.try_clone().named("dup", "pidfd").map_err(JailError::step(Step::Answer))?;
-            Ok(started(plan, (pid, init), ready, Link::new(ours), group))
+            Ok(started(plan, (pid, init), ready, Link::from(ours), group))
         }
     }
 }

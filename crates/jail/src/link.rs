@@ -131,11 +131,20 @@ pub enum Report {
 #[derive(Debug)]
 pub struct Link(OwnedFd);
 
-impl Link {
-    pub(crate) fn new(socket: OwnedFd) -> Self {
+impl From<OwnedFd> for Link {
+    /// Takes the warden's end over, as after the warden has executed itself anew.
+    fn from(socket: OwnedFd) -> Self {
         Self(socket)
     }
+}
 
+impl From<Link> for OwnedFd {
+    fn from(link: Link) -> Self {
+        link.0
+    }
+}
+
+impl Link {
     /// Sends an order. `Spawn` without a terminal takes the three standard descriptors.
     ///
     /// `EMSGSIZE` when command and environment are over [`MAX`] bytes; never waits (`EAGAIN`).

@@ -8,6 +8,7 @@ pub mod bpf;
 pub mod cgroup;
 mod error;
 pub mod landlock;
+pub mod live;
 pub mod loopback;
 pub mod mount;
 pub mod netlink;

@@ -8,11 +8,22 @@ use creel_api::plan::{Place, Plan, What};
 use creel_kernel::SysError;
 use creel_kernel::mount::{self, Flags};
 use rustix::fs::CWD;
+use rustix::io::Errno;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
 pub(super) fn place(ground: &mut Ground, plan: &Plan, voids: &Voids) -> Result<(), JailError> {
-    plan.places.iter().try_for_each(|place| one(ground, place, plan.scratch.0, voids))
+    let linked =
+        |error: &JailError| matches!(error, JailError::Step { source, .. } if source.errno == Errno::LOOP);
+    for place in &plan.places {
+        one(ground, place, plan.scratch.0, voids).map_err(|error| match error {
+            error if linked(&error) => {
+                JailError::plan(place.at.display(), "a symbolic link is on the way: name what it leads to")
+            }
+            error => error,
+        })?;
+    }
+    Ok(())
 }
 
 fn one(ground: &mut Ground, place: &Place, size: u64, voids: &Voids) -> Result<(), JailError> {

@@ -32,7 +32,8 @@ pub(super) fn inside(at: &Path) -> Option<&Path> {
 
 /// What stands at the path, if anything does.
 pub(super) fn find(ground: &Ground, path: &Path) -> Result<Option<OwnedFd>, SysError> {
-    let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    // Not O_NOFOLLOW: with it the last component may be a link, which is then opened itself.
+    let flags = OFlags::PATH | OFlags::CLOEXEC;
     let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
     match rustix::fs::openat2(&ground.root, path, flags, Mode::empty(), resolve) {
         Err(Errno::NOENT | Errno::NOTDIR) => Ok(None),

@@ -66,6 +66,7 @@ pub struct Done {
     pub exit: Option<Exit>,
     pub reports: Vec<Report>,
     pub asked: usize,
+    pub descriptors: Vec<OwnedFd>,
 }
 
 impl Done {
@@ -118,19 +119,32 @@ impl Sandbox {
         self.serve(|report| matches!(report, Report::Exited { .. }))
     }
 
+    /// Closes the warden's end, as its death would.
+    pub fn cut(&mut self) {
+        let (other, _) = creel_kernel::scm::pair().unwrap();
+        self.started.init_link = Link::from(other);
+    }
+
     /// Serves until a report is the last one that is waited for.
     pub fn serve(&mut self, last: impl Fn(&Report) -> bool) -> Done {
-        let mut done = Done { output: String::new(), exit: None, reports: Vec::new(), asked: 0 };
+        let mut done = Done {
+            output: String::new(),
+            exit: None,
+            reports: Vec::new(),
+            asked: 0,
+            descriptors: Vec::new(),
+        };
         let end = Instant::now() + Duration::from_secs(20);
         let mut over = false;
         while !over {
             assert!(Instant::now() < end, "nothing more happened: {done:?}");
             self.wait();
             self.listen(&mut done);
-            while let Some((report, _)) = self.link().recv().unwrap_or_else(|e| panic!("{e}: {done:?}")) {
+            while let Some((report, fds)) = self.link().recv().unwrap_or_else(|e| panic!("{e}: {done:?}")) {
                 if let Report::Exited { exit, .. } = report {
                     done.exit = Some(exit);
                 }
+                done.descriptors.extend(fds);
                 over |= last(&report);
                 done.reports.push(report);
             }
@@ -186,4 +200,14 @@ impl Drop for Sandbox {
         let pid = rustix::process::Pid::from_raw(self.started.pid as i32);
         let _ = rustix::process::waitpid(pid, rustix::process::WaitOptions::empty());
     }
+}
+
+/// A new empty directory.
+pub fn tempdir() -> std::path::PathBuf {
+    use std::sync::atomic::{AtomicU32, Ordering};
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let name = format!("creel-jail-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+    let dir = std::env::temp_dir().join(name);
+    std::fs::create_dir(&dir).unwrap();
+    dir
 }
