@@ -7,6 +7,7 @@ use crate::headers;
 use crate::identify::Flow;
 use crate::live::{Connection, Place, RequestPlace};
 use crate::models::CallContext;
+use crate::paced::Pace;
 use crate::record::RequestAdmitted;
 use crate::refusal::{of_form, refused, refused_as, trouble};
 use crate::resolve::NoWay;
@@ -18,15 +19,21 @@ use creel_policy::{Connect, Handling, Refusal, Request as Ask};
 use creel_types::{Generation, RuleId};
 use http::header::{CONNECTION, HeaderValue};
 use http::{Request, Response, StatusCode, Uri, Version};
+use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 use tokio::task::JoinSet;
 
 /// Bytes copied at a time through an upgraded connection, each way.
 const COPY: usize = 32 * 1024;
+
+/// Of a refused request's body, the most that is read and for how long, so that the client reads the refusal.
+const DRAINED: usize = 4 << 20;
+const DRAINED_WITHIN: Duration = Duration::from_secs(2);
 
 /// The connection to the agent is closed without an answer, because the one outside closed without one.
 #[derive(Debug, thiserror::Error)]
@@ -43,7 +50,7 @@ pub(crate) struct Exchange {
     mismatch: Option<Box<Refusal>>,
     upstream: Upstream,
     http2: AtomicBool,
-    asked: AtomicBool,
+    pace: Arc<Pace>,
     tunnels: Mutex<JoinSet<()>>,
 }
 
@@ -76,7 +83,7 @@ impl Exchange {
             tls,
             mismatch,
             http2: AtomicBool::new(false),
-            asked: AtomicBool::new(false),
+            pace: Arc::default(),
             tunnels: Mutex::default(),
         })
     }
@@ -89,7 +96,7 @@ impl Exchange {
 
     /// Waits for what was upgraded on this connection.
     pub(crate) async fn finish(&self) {
-        if !self.asked.load(Ordering::Relaxed) {
+        if self.pace.begun() == 0 {
             self.never_asked("the connection ended without a request");
         }
         let mut tunnels = std::mem::take(&mut *self.tunnels.lock().unwrap_or_else(PoisonError::into_inner));
@@ -98,7 +105,6 @@ impl Exchange {
 
     /// Records the refusal of a connection whose client never got to ask.
     pub(crate) fn never_asked(&self, how: &str) {
-        self.asked.store(true, Ordering::Relaxed);
         let refusal = match &self.mismatch {
             Some(refusal) => Some(refusal.clone()),
             None => decide::connection(&self.exit.setting.policy.load(), &self.flow).err(),
@@ -114,7 +120,7 @@ impl Exchange {
         self: Arc<Self>,
         request: Request<Incoming>,
     ) -> Result<Response<Body>, NoAnswer> {
-        self.asked.store(true, Ordering::Relaxed);
+        let _running = self.pace.begin();
         let instead = match self.judge(&request) {
             Ok(allowed) => match self.hand_on(request, allowed).await {
                 Ok(response) => return Ok(response),
@@ -129,7 +135,14 @@ impl Exchange {
             },
             Err(instead) => instead,
         };
-        Ok(self.say(instead, &request))
+        let response = self.say(instead, &request);
+        drain(request).await;
+        Ok(response)
+    }
+
+    /// The requests that have begun and ended.
+    pub(crate) fn pace(&self) -> &Arc<Pace> {
+        &self.pace
     }
 
     fn say(&self, instead: Instead, request: &Request<Incoming>) -> Response<Body> {
@@ -307,6 +320,25 @@ impl Exchange {
         };
         self.tunnels.lock().unwrap_or_else(PoisonError::into_inner).spawn(copy);
     }
+}
+
+/// Reads what an HTTP/1.1 client is sending although it was refused: closing under it would reset the connection, and
+/// the refusal could be lost with it. A client that waits for leave to send is not given it.
+async fn drain(request: Request<Incoming>) {
+    if request.version() == Version::HTTP_2 || request.headers().contains_key(http::header::EXPECT) {
+        return;
+    }
+    let mut body = request.into_body();
+    let all = async {
+        let mut left = DRAINED;
+        while let Some(Ok(frame)) = body.frame().await {
+            left = left.saturating_sub(frame.data_ref().map_or(0, bytes::Bytes::len));
+            if left == 0 {
+                return;
+            }
+        }
+    };
+    let _ = tokio::time::timeout(DRAINED_WITHIN, all).await;
 }
 
 fn unrecorded(e: crate::JournalError) -> Instead {

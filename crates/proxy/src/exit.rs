@@ -128,8 +128,8 @@ impl Exit {
         let spoken = accept::listen(&mut socket, wait).await;
         match (decided, spoken) {
             (decided, Some(Spoken::Tls(hello))) => intercept::tls(self, place, socket, hello, decided).await,
-            (decided, Some(spoken @ (Spoken::Http1 | Spoken::Http2))) => {
-                intercept::plain(self, place, socket, spoken == Spoken::Http2, decided.err()).await;
+            (_, Some(spoken @ (Spoken::Http1 | Spoken::Http2))) => {
+                intercept::plain(self, place, socket, spoken == Spoken::Http2).await;
                 (0, 0)
             }
             (Err(refusal), _) => self.reset(place, &socket, &refusal),

@@ -4,6 +4,7 @@ use crate::exchange::Exchange;
 use crate::exit::Exit;
 use crate::limits::{CONNECTION_WINDOW, FRAME, LOCAL_RESETS, PENDING_RESETS, STREAM_WINDOW};
 use crate::live::Place;
+use crate::paced::Paced;
 use crate::refusal::of_form;
 use crate::{decide, tunnel};
 use creel_net::Socket;
@@ -86,19 +87,13 @@ async fn open(exit: &Arc<Exit>, place: &Place, socket: Socket, host: &Host, refu
             serve(exit, Box::new(stream), http2, &exchange).await;
         }
         // The client does not trust us, or went away: what it would have been told is in the record.
-        _ => exchange.never_asked("the TLS handshake with the sandbox's authority failed"),
+        _ => return exchange.never_asked("the TLS handshake with the sandbox's authority failed"),
     }
     exchange.finish().await;
 }
 
 /// HTTP without TLS.
-pub(crate) async fn plain(
-    exit: &Arc<Exit>,
-    place: &Place,
-    socket: Socket,
-    http2: bool,
-    _refusal: Option<Box<Refusal>>,
-) {
+pub(crate) async fn plain(exit: &Arc<Exit>, place: &Place, socket: Socket, http2: bool) {
     let exchange = Exchange::new(exit, place, false, None);
     serve(exit, Box::new(socket), http2, &exchange).await;
     exchange.finish().await;
@@ -119,7 +114,8 @@ async fn serve(exit: &Exit, stream: Box<dyn Duplex>, http2: bool, exchange: &Arc
     let _ = if http2 {
         builder2(exit).serve_connection(io, service).await
     } else {
-        builder1(exit).serve_connection(io, service).with_upgrades().await
+        let paced = Paced::new(io.into_inner(), exchange.pace(), exit.setting.limits.first_bytes);
+        builder1(exit).serve_connection(TokioIo::new(paced), service).with_upgrades().await
     };
 }
 

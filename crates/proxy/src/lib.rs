@@ -19,6 +19,7 @@ mod intercept;
 mod limits;
 mod live;
 mod models;
+mod paced;
 mod record;
 mod refusal;
 mod resolve;

@@ -273,3 +273,14 @@ async fn a_body_waits_for_100_continue() {
     let n = agent.read(&mut said).await.unwrap();
     assert!(String::from_utf8_lossy(&said[..n]).contains("200 OK"));
 }
+
+#[tokio::test]
+async fn a_refusal_is_read_even_under_a_large_body() {
+    let (stand, _server) = stand(Protocols::Http).await;
+    let mut agent = stand.https1("denied.test").await;
+    let mut asked = ask("POST", "denied.test", "/upload");
+    *asked.body_mut() = Sent::from(vec![1; 2 << 20]);
+    assert_eq!(agent.send_request(asked).await.unwrap().status(), StatusCode::FORBIDDEN);
+    agent.ready().await.unwrap();
+    assert_eq!(agent.send_request(ask("GET", "denied.test", "/")).await.unwrap().status(), 403);
+}

@@ -1,7 +1,10 @@
 //! The life of connections, tried with real sockets on loopback.
 
+#![expect(clippy::unwrap_used, reason = "a test stops where it breaks")]
+
 mod http;
 mod live;
+mod models;
 mod names;
 mod raw;
 mod servers;

@@ -29,7 +29,7 @@ async fn every_name_has_an_address_of_its_own_over_udp() {
     tokio::spawn(Arc::clone(&stand.exit).serve_dns(server.into()));
     let client = UdpSocket::bind("127.0.0.1:0").await.unwrap();
     client.connect(addr).await.unwrap();
-    let mut ask = async |name: &str, kind: u16| {
+    let ask = async |name: &str, kind: u16| {
         client.send(&question(name, kind)).await.unwrap();
         let mut reply = vec![0; 1500];
         let n = client.recv(&mut reply).await.unwrap();
