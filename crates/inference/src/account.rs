@@ -2,13 +2,13 @@
 
 use crate::api::Api;
 use crate::backend::BackendRef;
-use crate::body::Body;
 use crate::headers;
 use crate::meter::Meter;
 use crate::pick::{Paths, Picker};
 use crate::refuse::Refused;
 use bytes::Bytes;
 use creel_audit::{Disposition, ModelCall, Tokens};
+use creel_net::Body;
 use creel_types::{Caller, HostName};
 use http_body::{Frame, SizeHint};
 use std::pin::Pin;
@@ -172,7 +172,7 @@ impl Watched {
 
 impl http_body::Body for Watched {
     type Data = Bytes;
-    type Error = crate::body::BoxError;
+    type Error = creel_net::BoxError;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
@@ -233,7 +233,7 @@ impl Metered {
 
 impl http_body::Body for Metered {
     type Data = Bytes;
-    type Error = crate::body::BoxError;
+    type Error = creel_net::BoxError;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,

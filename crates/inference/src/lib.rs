@@ -17,7 +17,6 @@
 mod account;
 mod api;
 mod backend;
-mod body;
 mod headers;
 mod meter;
 mod models;
@@ -31,8 +30,9 @@ mod usage;
 pub use account::Call;
 pub use api::{Api, Family};
 pub use backend::{Backend, BackendError, BackendRef, BaseUrl, Speaks};
-pub use body::{Body, BoxError};
 pub use meter::{Meter, Reading};
 pub use models::{Models, Upstream, UpstreamError};
 pub use refuse::Refused;
 pub use routes::Routes;
+
+pub use creel_net::{Body, BoxError};

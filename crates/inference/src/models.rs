@@ -3,12 +3,12 @@
 use crate::account::{Account, Call, Metered, Told, Watched};
 use crate::api::{self, Api, Asked, Family};
 use crate::backend::BackendRef;
-use crate::body::Body;
 use crate::meter::Meter;
 use crate::refuse::{self, Refused};
 use crate::routes::Routes;
 use crate::{headers, target};
 use creel_audit::Target;
+use creel_net::Body;
 use creel_types::{Caller, HostName};
 use futures_util::future::BoxFuture;
 use http::{HeaderMap, Request, Response, StatusCode, Uri, Version, header};
@@ -194,11 +194,14 @@ fn shown(req: &Request<Body>) -> (String, String) {
     (req.method().to_string(), Target::new(req.uri().path()).path().to_owned())
 }
 
-/// Whether a WebSocket is wanted: by `upgrade` (RFC 6455), or by an extended `CONNECT` (RFC 8441). Any other upgrade is
-/// an offer that the server may ignore, and is.
+/// Whether a WebSocket is wanted: by `upgrade` (RFC 6455), or by an extended `CONNECT` (RFC 8441). The fields of the
+/// handshake count too, because `upgrade` belongs to one hop and may be gone by now. Any other upgrade is an offer that
+/// the server may ignore, and is.
 fn wants_upgrade(req: &Request<Body>) -> bool {
     let upgrade = text(req.headers(), &header::UPGRADE);
     upgrade.split(',').any(|to| to.trim().eq_ignore_ascii_case("websocket"))
+        || req.headers().contains_key(header::SEC_WEBSOCKET_KEY)
+        || req.headers().contains_key(header::SEC_WEBSOCKET_VERSION)
         || req.method() == http::Method::CONNECT
 }
 

@@ -1,7 +1,7 @@
 //! Answers that Creel gives itself, in the shape of the errors that the caller's client knows how to show.
 
 use crate::api::Family;
-use crate::body::{self, Body};
+use creel_net::body::{self, Body};
 use http::header::{CONTENT_TYPE, HeaderValue, UPGRADE};
 use http::{Response, StatusCode};
 use serde_json::{Value, json};
