@@ -1,7 +1,7 @@
 //! Sandboxes that really start, and what cannot be done inside. Each case says what it asserts; the attacks are those
 //! that happened to others.
 // Clippy knows tests by their harness, and this one has its own.
-#![allow(clippy::unwrap_used, clippy::print_stdout)]
+#![allow(clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr)]
 
 mod support;
 

@@ -15,6 +15,9 @@ use rustix::thread::{LinkNameSpaceType, UnshareFlags};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Component, Path};
 
+/// The name under which what hides things stands in the root for a moment.
+const VOID: &str = ".void";
+
 /// What may be done below a grant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Access {
@@ -153,8 +156,13 @@ impl Inside<'_> {
     /// Covers a file or directory with an empty unreadable one; [`Inside::revoke`] uncovers it.
     pub fn hide(&self, at: &Path) -> Result<(), LiveError> {
         let point = self.find(at)?.ok_or_else(|| LiveError::NoMountPoint(at.display().to_string()))?;
-        let void = self.void(is_directory(point.as_fd())?)?;
-        Ok(mount::attach(void, point, at.display())?)
+        let directory = is_directory(point.as_fd())?;
+        let made = self.make_void(directory);
+        let attached = made.and_then(|()| self.attach_void(point, at));
+        // A mount keeps its root without a name; a name that was left over would stop the next one.
+        let how = if directory { AtFlags::REMOVEDIR } else { AtFlags::empty() };
+        let removed = rustix::fs::unlinkat(self.scaffold, VOID, how).named("unlink", VOID);
+        Ok(attached.and(removed)?)
     }
 
     /// The id of the grant at the path, for [`crate::proc::holders`].
@@ -165,20 +173,18 @@ impl Inside<'_> {
         Ok(stat.stx_mnt_id)
     }
 
-    /// A void is cloned from the scaffold's and its name removed again: a mount needs no name of its root.
-    fn void(&self, directory: bool) -> Result<OwnedFd, SysError> {
-        const NAME: &str = ".void";
+    fn make_void(&self, directory: bool) -> Result<(), SysError> {
         if directory {
-            rustix::fs::mkdirat(self.scaffold, NAME, Mode::empty()).named("mkdir", NAME)?;
+            rustix::fs::mkdirat(self.scaffold, VOID, Mode::empty()).named("mkdir", VOID)
         } else {
-            make_file(self.scaffold, Path::new(NAME)).named("mknod", NAME)?;
+            make_file(self.scaffold, Path::new(VOID)).named("mknod", VOID)
         }
-        let tree = mount::clone_tree(&self.root, Path::new(NAME));
-        let how = if directory { AtFlags::REMOVEDIR } else { AtFlags::empty() };
-        rustix::fs::unlinkat(self.scaffold, NAME, how).named("unlink", NAME)?;
-        let tree = tree?;
+    }
+
+    fn attach_void(&self, point: OwnedFd, at: &Path) -> Result<(), SysError> {
+        let tree = mount::clone_tree(&self.root, Path::new(VOID))?;
         mount::set_one(&tree, mount::READ_NOEXEC, Flags::empty())?;
-        Ok(tree)
+        mount::attach(tree, point, at.display())
     }
 
     fn find(&self, at: &Path) -> Result<Option<OwnedFd>, LiveError> {

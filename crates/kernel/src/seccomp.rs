@@ -20,6 +20,11 @@ pub mod verdict {
     }
 }
 
+/// `connect(2)` on this machine's own architecture.
+pub const CONNECT: i64 = libc::SYS_connect;
+/// `execveat(2)` on this machine's own architecture.
+pub const EXECVEAT: i64 = libc::SYS_execveat;
+
 #[repr(C)]
 struct Program {
     length: u16,
