@@ -19,7 +19,21 @@ use tokio::net::TcpStream;
 pub struct Socket {
     wire: Arc<Wire>,
     ahead: Bytes,
+    bulk: Bulk,
 }
+
+/// What one system call brought beyond what the reader had room for. rustls asks for 4 KiB at a time, which would be
+/// four calls for each record of a large body; a connection that is quiet holds no buffer.
+#[derive(Debug, Default)]
+struct Bulk {
+    bytes: Vec<u8>,
+    taken: usize,
+    /// The last read filled its buffer, so there is probably more.
+    more: bool,
+}
+
+/// Read at once from a connection that has more than its reader asks for.
+const BULK: usize = 64 * 1024;
 
 #[derive(Debug)]
 struct Wire {
@@ -62,7 +76,8 @@ impl Socket {
     /// Takes over a connection.
     pub fn new(stream: TcpStream) -> Self {
         let (read, written) = (AtomicU64::new(0), AtomicU64::new(0));
-        Self { wire: Arc::new(Wire { stream, read, written }), ahead: Bytes::new() }
+        let wire = Arc::new(Wire { stream, read, written });
+        Self { wire, ahead: Bytes::new(), bulk: Bulk::default() }
     }
 
     /// The other end's address.
@@ -104,15 +119,53 @@ impl AsyncRead for Socket {
             self.ahead.advance(n);
             return Poll::Ready(Ok(()));
         }
+        if self.bulk.take(buf) {
+            return Poll::Ready(Ok(()));
+        }
+        let this = &mut *self;
+        let room = buf.remaining();
+        if this.bulk.more && room < BULK {
+            this.bulk.bytes.reserve_exact(BULK);
+            ready!(this.wire.poll_read_with(cx, |stream| stream.try_read_buf(&mut this.bulk.bytes)))?;
+            this.bulk.more = this.bulk.bytes.len() > room;
+            this.bulk.take(buf);
+        } else {
+            let n = ready!(this.wire.poll_read_with(cx, |stream| stream.try_read_buf(buf)))?;
+            this.bulk.more = n == room;
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl Bulk {
+    /// Gives what is left; when nothing was left and no more is expected, the buffer goes.
+    fn take(&mut self, buf: &mut ReadBuf<'_>) -> bool {
+        let left = &self.bytes[self.taken..];
+        let n = left.len().min(buf.remaining());
+        buf.put_slice(&left[..n]);
+        self.taken += n;
+        if self.taken == self.bytes.len() {
+            self.taken = 0;
+            if self.more { self.bytes.clear() } else { self.bytes = Vec::new() }
+        }
+        n > 0
+    }
+}
+
+impl Wire {
+    fn poll_read_with(
+        &self,
+        cx: &mut Context<'_>,
+        mut read: impl FnMut(&TcpStream) -> io::Result<usize>,
+    ) -> Poll<io::Result<usize>> {
         loop {
-            ready!(self.wire.stream.poll_read_ready(cx))?;
-            match self.wire.stream.try_read_buf(buf) {
-                Ok(n) => {
-                    self.wire.read.fetch_add(n as u64, Ordering::Relaxed);
-                    return Poll::Ready(Ok(()));
-                }
+            ready!(self.stream.poll_read_ready(cx))?;
+            match read(&self.stream) {
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
-                Err(e) => return Poll::Ready(Err(e)),
+                done => {
+                    self.read.fetch_add(*done.as_ref().unwrap_or(&0) as u64, Ordering::Relaxed);
+                    return Poll::Ready(done);
+                }
             }
         }
     }
@@ -169,5 +222,52 @@ pub(crate) fn shutdown_write(stream: &TcpStream) -> io::Result<()> {
         // The other end has gone: it needs no telling.
         Err(rustix::io::Errno::NOTCONN) | Ok(()) => Ok(()),
         Err(e) => Err(e.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+
+    #[expect(clippy::disallowed_methods, reason = "a test on loopback")]
+    async fn pair() -> (TcpStream, Socket) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let (agent, ours) =
+            tokio::join!(TcpStream::connect(listener.local_addr().unwrap()), listener.accept());
+        (agent.unwrap(), Socket::new(ours.unwrap().0))
+    }
+
+    #[tokio::test]
+    async fn small_reads_of_a_large_body_give_every_byte_in_order_and_keep_no_buffer() {
+        let (mut agent, mut socket) = pair().await;
+        socket.unread(Bytes::from_static(&[0, 1, 2]));
+        let sent: Vec<u8> = (3..1_000_000_u32).map(|n| (n % 251) as u8).collect();
+        let write = async {
+            agent.write_all(&sent).await.unwrap();
+            agent.shutdown().await.unwrap();
+        };
+        let read = async {
+            let (mut got, mut piece) = (Vec::new(), [0; 4096]);
+            loop {
+                match socket.read(&mut piece).await.unwrap() {
+                    0 => return got,
+                    n => got.extend_from_slice(&piece[..n]),
+                }
+            }
+        };
+        let ((), got) = tokio::join!(write, read);
+        assert!(got.iter().enumerate().all(|(n, b)| *b == (n % 251) as u8) && got.len() == 1_000_000);
+        assert_eq!((socket.bulk.bytes.capacity(), socket.cutter().moved().0), (0, 999_997));
+    }
+
+    #[tokio::test]
+    async fn a_cut_is_a_reset_that_does_not_wait_for_the_owner() {
+        let (mut agent, socket) = pair().await;
+        socket.cutter().cut();
+        let end = agent.read(&mut [0; 1]).await.unwrap_err();
+        assert_eq!(end.kind(), io::ErrorKind::ConnectionReset);
+        drop(socket);
     }
 }

@@ -47,6 +47,7 @@ where
     tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
             count.fetch_add(1, Ordering::Relaxed);
+            let _ = stream.set_nodelay(true);
             tokio::spawn(serve(stream, Arc::clone(&hear)));
         }
     });
