@@ -1,7 +1,7 @@
 //! From documents to a [`Policy`].
 
 use crate::problems::{Problems, Span};
-use crate::read::Draft;
+use crate::read::{Draft, ReadDocument};
 use crate::suggest;
 use crate::yaml::{self, Node};
 use crate::{Document, Errors, Operator, Policy, shape};
@@ -38,7 +38,7 @@ pub fn compile(
     docs.iter().for_each(|document| reading.document(document));
     let Reading { mut problems, nodes, .. } = reading;
     let mut draft = Draft::new(operator);
-    nodes.iter().for_each(|node| draft.add(node, &mut problems));
+    nodes.iter().for_each(|read| draft.add(read, &mut problems));
     let policy = draft.finish(&mut problems);
     if problems.is_empty() { Ok(policy) } else { Err(Errors::new(problems.finish())) }
 }
@@ -48,7 +48,7 @@ struct Reading<'a> {
     load: &'a Load<'a>,
     problems: Problems,
     /// In the order in which they count.
-    nodes: Vec<Node>,
+    nodes: Vec<ReadDocument>,
     /// The names of documents that were read.
     done: Vec<String>,
     /// The names of documents that are being read, the outermost first.
@@ -74,7 +74,8 @@ impl Reading<'_> {
         }
         self.open.pop();
         self.done.push(document.name.clone());
-        self.nodes.push(node);
+        let included = !self.open.is_empty();
+        self.nodes.push(ReadDocument { node, included });
     }
 
     fn include(&mut self, item: &Node, from: &Document) {

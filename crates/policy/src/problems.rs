@@ -69,7 +69,8 @@ impl Problems {
 
     /// Keeps a text that looks like a secret out of every excerpt.
     pub(crate) fn conceal(&mut self, secret: &str) {
-        if !secret.is_empty() {
+        // Shorter texts are no secrets, and masking them would make holes in the rest of the line.
+        if secret.len() >= 4 {
             self.secrets.push(secret.to_owned());
         }
     }

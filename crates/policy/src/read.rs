@@ -18,6 +18,12 @@ use crate::yaml::Node;
 use crate::{Home, Limits, Mode, Operator, Policy, Process};
 use creel_types::SandboxName;
 
+/// One document, and whether another one included it.
+pub(crate) struct ReadDocument {
+    pub node: Node,
+    pub included: bool,
+}
+
 /// What the documents say together, as far as they have been read.
 pub(crate) struct Draft<'a> {
     operator: &'a Operator,
@@ -45,7 +51,11 @@ impl<'a> Draft<'a> {
     }
 
     /// Adds one document to what was read before it.
-    pub(crate) fn add(&mut self, document: &Node, problems: &mut Problems) {
+    pub(crate) fn add(&mut self, read: &ReadDocument, problems: &mut Problems) {
+        let document = &read.node;
+        if read.included {
+            self.network.included.insert(document.span.file);
+        }
         if let Some(node) = document.get("name") {
             self.name(node, problems);
         }

@@ -17,7 +17,7 @@ pub struct Refusal {
     /// What was compared, in canonical form.
     pub compared: String,
     /// The rule that came nearest, and what it missed by.
-    pub nearest: Option<NearMiss>,
+    pub nearest: Option<Box<NearMiss>>,
     /// The smallest change of the policy that would have allowed it, as YAML; empty when there is none.
     pub suggestion: String,
 }
@@ -30,6 +30,12 @@ pub enum Layer {
     Network,
     /// Model calls.
     Inference,
+}
+
+impl NearMiss {
+    pub(crate) fn boxed(rule: &RuleId, missed_by: String) -> Option<Box<Self>> {
+        Some(Box::new(Self { rule: rule.clone(), missed_by }))
+    }
 }
 
 /// The kind of a refusal.

@@ -27,11 +27,9 @@ pub(crate) fn distance(a: &str, b: &str, most: usize) -> Option<usize> {
 pub(crate) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let lower = word.to_ascii_lowercase().replace('-', "_");
     let most = (word.chars().count() / 3).clamp(1, 3);
-    known
-        .into_iter()
-        .filter_map(|k| Some((distance(&lower, &k.to_ascii_lowercase().replace('-', "_"), most)?, k)))
-        .min()
-        .map(|(_, k)| k)
+    let begins = |k: &str| word.len() >= 4 && k.starts_with(word);
+    let near = |k: &str| distance(&lower, &k.to_ascii_lowercase().replace('-', "_"), most);
+    known.into_iter().filter_map(|k| Some((near(k).or(begins(k).then_some(most))?, k))).min().map(|(_, k)| k)
 }
 
 #[cfg(test)]

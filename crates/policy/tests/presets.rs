@@ -1,5 +1,5 @@
 //! Every preset compiles, alone and with all others.
-#![allow(missing_docs)]
+#![allow(missing_docs, clippy::unwrap_used)]
 mod support;
 
 use creel_policy::presets;

@@ -21,6 +21,11 @@ pub fn host(text: &str) -> Result<Host, CanonicalError> {
     if text.len() > LIMIT {
         return Err(CanonicalError::TooLong { what: "host", len: text.len(), limit: LIMIT });
     }
+    if !text.contains("xn--")
+        && let Ok(name) = HostName::new(text)
+    {
+        return Ok(Host::Name(name));
+    }
     if let Some(inner) = text.strip_prefix('[') {
         return ipv6(inner.strip_suffix(']').ok_or(CanonicalError::BadIpv6)?);
     }
@@ -42,6 +47,15 @@ fn name_or_ipv4(text: &str) -> Result<Host, CanonicalError> {
     }
     let ascii = to_ascii(text)?;
     let name = ascii.strip_suffix('.').unwrap_or(&ascii);
+    if name.contains("xn--")
+        && Uts46::new()
+            .to_unicode(name.as_bytes(), AsciiDenyList::URL, Hyphens::Allow)
+            .0
+            .chars()
+            .any(unassigned)
+    {
+        return Err(CanonicalError::Idna);
+    }
     if ipv4::ends_in_number(name) {
         let addr = ipv4::parse(name).ok_or(CanonicalError::BadIpv4)?;
         return Ok(Host::Addr(IpAddr::V4(addr)));
@@ -52,6 +66,11 @@ fn name_or_ipv4(text: &str) -> Result<Host, CanonicalError> {
 /// The forbidden domain code points of the WHATWG URL standard, which end or split a host in somebody's parser.
 fn forbidden(c: char) -> bool {
     c.is_ascii_control() || " #%/:<>?@[\\]^|`{}\"'*".contains(c)
+}
+
+/// Planes of Unicode without characters, or for private use. The tables behind `idna` let some of them through.
+fn unassigned(c: char) -> bool {
+    matches!(c, '\u{34000}'..='\u{dffff}' | '\u{f0000}'..)
 }
 
 fn to_ascii(text: &str) -> Result<Cow<'_, str>, CanonicalError> {

@@ -6,7 +6,8 @@ const STANDARD: [&str; 9] = ["GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", 
 const LIMIT: usize = 64;
 
 /// Checks a method: a token (RFC 9110 §5.6.2) of at most 64 bytes. Methods are case-sensitive (RFC 9110 §9.1), yet
-/// some servers take `get` for `GET`: a standard method in another case has two readings and is refused.
+/// some servers take `get` for `GET`: a standard method in another case has two readings and is refused. So is `*`, which
+/// the RFC would take and which stands for every method in a policy.
 ///
 /// # Errors
 /// What is not a token, or a standard method that is not in upper case.
@@ -27,7 +28,7 @@ pub fn method(text: &str) -> Result<&str, CanonicalError> {
 }
 
 fn token(c: char) -> bool {
-    c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c)
+    c.is_ascii_alphanumeric() || "!#$%&'+-.^_`|~".contains(c)
 }
 
 #[cfg(test)]
@@ -39,7 +40,7 @@ mod tests {
         for good in ["GET", "PROPFIND", "M-SEARCH", "query"] {
             assert_eq!(method(good), Ok(good));
         }
-        for bad in ["", "get", "Post", "GE T", "GET\r", "G\u{e9}T", "A:B", &"A".repeat(65)] {
+        for bad in ["", "get", "Post", "GE T", "GET\r", "G\u{e9}T", "A:B", "*", &"A".repeat(65)] {
             assert!(method(bad).is_err(), "{bad}");
         }
     }

@@ -5,6 +5,7 @@ use crate::pattern::HostPattern;
 use crate::suggest::distance;
 use crate::{Connect, Layer, NearMiss, Reason, Refusal, Request};
 use creel_types::{Caller, Host};
+use std::path::Path;
 
 impl Network {
     pub(super) fn refuse_connect(&self, ask: &Connect<'_>, reason: Reason) -> Refusal {
@@ -14,7 +15,7 @@ impl Network {
             }
             Reason::Program => self.other_program(ask),
             Reason::Port => self.other_port(ask),
-            _ => (self.similar_host(ask), new_rule(ask, None)),
+            _ => (self.similar_host(ask), new_rule(ask)),
         };
         Refusal { layer: Layer::Network, rule: None, reason, compared: compared(ask), nearest, suggestion }
     }
@@ -33,8 +34,12 @@ impl Network {
             rule: None,
             reason: Reason::Request,
             compared: format!("{line} at {}", compared(&ask.connect)),
-            nearest: Some(NearMiss { rule: rule.id.clone(), missed_by: missed_request(rule, ask) }),
-            suggestion: add_to(rule, &format!("http: {{ allow: [{}] }}", quoted(&line))),
+            nearest: NearMiss::boxed(&rule.id, missed_request(rule, ask)),
+            suggestion: match line.contains('*') {
+                // In a policy it would be a pattern that allows more than was asked for.
+                true => String::new(),
+                false => add_to(rule, &format!("http: {{ allow: [{}] }}", quoted(&line))),
+            },
         }
     }
 
@@ -54,43 +59,48 @@ impl Network {
         }
     }
 
-    fn other_program(&self, ask: &Connect<'_>) -> (Option<NearMiss>, String) {
+    fn other_program(&self, ask: &Connect<'_>) -> (Option<Box<NearMiss>>, String) {
         let mut first: Option<u32> = None;
         self.index.each(ask.host, ask.port, |at| {
             if self.rules[at as usize].form.admits() {
                 first = Some(first.map_or(at, |held| held.min(at)));
             }
         });
-        let Some(rule) = first.map(|at| &self.rules[at as usize]) else { return (None, new_rule(ask, None)) };
-        let near = NearMiss { rule: rule.id.clone(), missed_by: missed_program(ask.caller) };
-        let fix = match ask.caller.program() {
-            Some(program) if program.foreign_code.is_none() => {
-                add_to(rule, &format!("from: [{}]", quoted(&program.path.to_string_lossy())))
+        let Some(rule) = first.map(|at| &self.rules[at as usize]) else { return (None, new_rule(ask)) };
+        let near = NearMiss::boxed(&rule.id, missed_program(ask.caller));
+        let fix = match ask.caller.program().map(|p| (p, p.path.to_string_lossy())) {
+            // A `*` in the name of a file would be a pattern in the policy.
+            Some((program, path)) if program.foreign_code.is_none() && !path.contains('*') => {
+                add_to(rule, &format!("from: [{}]", quoted(&path)))
             }
             _ => String::new(),
         };
-        (Some(near), fix)
+        (near, fix)
     }
 
-    fn other_port(&self, ask: &Connect<'_>) -> (Option<NearMiss>, String) {
+    fn other_port(&self, ask: &Connect<'_>) -> (Option<Box<NearMiss>>, String) {
         let mut first: Option<u32> = None;
         self.index.each_host(ask.host, |at| first = Some(first.map_or(at, |held| held.min(at))));
-        let Some(rule) = first.map(|at| &self.rules[at as usize]) else { return (None, new_rule(ask, None)) };
+        let Some(rule) = first.map(|at| &self.rules[at as usize]) else { return (None, new_rule(ask)) };
         let admitted: Vec<&str> =
             rule.to.iter().filter(|t| t.host.matches(ask.host)).map(|t| &*t.written).collect();
         let missed_by = format!("port {}: it admits {}", ask.port, admitted.join(", "));
-        let fix = add_to(rule, &format!("to: [{}]", quoted(&target(ask.host, ask.port))));
-        (Some(NearMiss { rule: rule.id.clone(), missed_by }), fix)
+        // To widen a rule that lets any bytes through is never the smallest change.
+        let fix = match rule.form {
+            Form::Raw => new_rule(ask),
+            _ => add_to(rule, &format!("to: [{}]", quoted(&target(ask.host, ask.port)))),
+        };
+        (NearMiss::boxed(&rule.id, missed_by), fix)
     }
 
     /// The rule whose target reads most like the host.
-    fn similar_host(&self, ask: &Connect<'_>) -> Option<NearMiss> {
+    fn similar_host(&self, ask: &Connect<'_>) -> Option<Box<NearMiss>> {
         let Host::Name(name) = ask.host else { return None };
         let targets = self.rules.iter().flat_map(|rule| rule.to.iter().map(move |t| (rule, t)));
         let near = targets.filter_map(|(rule, t)| Some((likeness(name.as_str(), &t.host)?, rule, t)));
         let (_, rule, target) = near.min_by_key(|(score, ..)| *score)?;
         let missed_by = format!("the host: it admits {}", target.written);
-        Some(NearMiss { rule: rule.id.clone(), missed_by })
+        NearMiss::boxed(&rule.id, missed_by)
     }
 }
 
@@ -119,9 +129,9 @@ fn missed_program(caller: &Caller) -> String {
         None if Network::is_unknown(caller) => "the program, which could not be told".to_owned(),
         Some(program) => match &program.foreign_code {
             Some(code) => {
-                format!("the program {}, which runs code from {}", program.path.display(), code.display())
+                format!("the program {}, which runs code from {}", shown(&program.path), shown(code))
             }
-            None => format!("the program {}", program.path.display()),
+            None => format!("the program {}", shown(&program.path)),
         },
         None => "the program".to_owned(),
     }
@@ -138,9 +148,14 @@ fn missed_request(rule: &Rule, ask: &Request<'_>) -> String {
     "the method and the path".to_owned()
 }
 
+/// A path without what a terminal would obey: the agent names its files.
+fn shown(path: &Path) -> String {
+    path.to_string_lossy().escape_debug().to_string()
+}
+
 fn compared(ask: &Connect<'_>) -> String {
     match ask.caller.program() {
-        Some(program) => format!("{}:{} from {}", ask.host, ask.port, program.path.display()),
+        Some(program) => format!("{}:{} from {}", ask.host, ask.port, shown(&program.path)),
         None => format!("{}:{} from an unknown program", ask.host, ask.port),
     }
 }
@@ -149,11 +164,10 @@ fn target(host: &Host, port: u16) -> String {
     if port == 443 { host.to_string() } else { format!("{host}:{port}") }
 }
 
-fn new_rule(ask: &Connect<'_>, more: Option<&str>) -> String {
+fn new_rule(ask: &Connect<'_>) -> String {
     let name = ask.host.to_string().replace(|c: char| !c.is_ascii_alphanumeric(), "-");
     let to = quoted(&target(ask.host, ask.port));
-    let more = more.map(|m| format!("\n      {m}")).unwrap_or_default();
-    format!("network:\n  rules:\n    - name: {}\n      to: [{to}]{more}", name.trim_matches('-'))
+    format!("network:\n  rules:\n    - name: {}\n      to: [{to}]", name.trim_matches('-'))
 }
 
 fn add_to(rule: &Rule, line: &str) -> String {

@@ -1,13 +1,12 @@
 //! Law 6: a name is not an address. Where an admitted name may lead.
 
+use super::Ports;
 use super::special::{is_metadata, is_undialable, special, wrapped};
 use crate::{Admission, Backend, Layer, NearMiss, Reason, Refusal};
 use creel_types::Host;
 use ipnet::IpNet;
 use std::net::IpAddr;
 use std::sync::Arc;
-
-use super::Ports;
 
 /// An address or block that a rule names, so that its names may lead there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -120,7 +119,7 @@ pub(crate) fn refuse(admission: &Admission, addr: IpAddr, reason: Reason) -> Ref
         rule: None,
         reason,
         compared: format!("{}:{} at {addr}", admission.host, admission.port),
-        nearest: Some(NearMiss { rule: admission.rule.clone(), missed_by: format!("the address {addr}") }),
+        nearest: NearMiss::boxed(&admission.rule, format!("the address {addr}")),
         suggestion,
     }
 }

@@ -77,15 +77,10 @@ impl HttpPattern {
 }
 
 fn method(text: &str) -> Result<Box<str>, PatternError> {
-    match canonical::method(text) {
-        Ok("*") => Err(PatternError::new("`*` already stands for every method").hint("write `*` alone")),
-        Ok(name) if name.contains('*') => {
-            Err(PatternError::new(format!("`{name}` is not a method; only `*` alone stands for methods")))
-        }
-        Ok(name) => Ok(name.into()),
-        Err(e) => Err(PatternError::new(format!("`{text}` is not a method: {e}"))
-            .hint("write a method (or `*`) and a path, as in `GET /repos/**`")),
-    }
+    canonical::method(text).map(Into::into).map_err(|e| {
+        PatternError::new(format!("`{text}` is not a method: {e}"))
+            .hint("write a method (or `*` alone) and a path, as in `GET /repos/**`")
+    })
 }
 
 #[cfg(test)]

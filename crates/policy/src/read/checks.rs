@@ -9,15 +9,15 @@ use creel_types::Host;
 
 /// Reports rules and denies without effect.
 pub(super) fn check(network: &Draft, inference: &Finished, problems: &mut Problems) {
-    let denies = Index::new(network.deny.iter().map(|(_, t)| std::slice::from_ref(t)));
     let rules = Index::new(network.rules.iter().map(|r| r.rule.to.as_slice()));
     for read in &network.rules {
-        never_matches(read, network, &denies, problems);
+        never_matches(read, network, problems);
         captured(read, inference, problems);
         swallowed(read, problems);
         denies_no_request(read, network, problems);
     }
-    for (span, deny) in &network.deny {
+    // A document that is included may deny as a guard, whatever the including one admits.
+    for (span, deny) in network.deny.iter().filter(|(span, _)| !network.included.contains(&span.file)) {
         let captures = inference.targets.iter().any(|(_, t)| overlaps(deny, t));
         if !captures && !hits(deny, network, &rules) {
             problems
@@ -59,16 +59,11 @@ fn hits(deny: &Target, network: &Draft, rules: &Index) -> bool {
     }
 }
 
-fn never_matches(read: &ReadRule, network: &Draft, denies: &Index, problems: &mut Problems) {
-    if network.deny.is_empty() {
-        return;
-    }
+/// A document that denies all of what it also admits means one of the two. What another document admits, it may
+/// well deny whole: that is what a deny is for.
+fn never_matches(read: &ReadRule, network: &Draft, problems: &mut Problems) {
     for (target, span) in read.rule.to.iter().zip(&read.to) {
-        let taken = match exact(target) {
-            Some((host, port)) => asks(denies, &host, port),
-            None => network.deny.iter().any(|(_, d)| covers(d, target)),
-        };
-        if taken {
+        if network.deny.iter().any(|(s, d)| s.file == span.file && covers(d, target)) {
             problems
                 .add(*span, format!("`{}` can never match: `network.deny` takes all of it", target.written))
                 .hint("leave out one of the two");

@@ -15,6 +15,8 @@ use std::collections::{HashMap, HashSet};
 pub(super) struct Draft {
     pub rules: Vec<ReadRule>,
     pub deny: Vec<(Span, Target)>,
+    /// The numbers of the documents that were included by others.
+    pub included: HashSet<u32>,
     names: HashMap<String, Span>,
 }
 
@@ -83,7 +85,7 @@ impl Draft {
 
 /// Reads targets, each once.
 pub(super) fn targets(items: &[Node], problems: &mut Problems) -> (Vec<Target>, Vec<Span>) {
-    let mut seen: HashSet<(HostPattern, Ports)> = HashSet::new();
+    let mut seen: HashSet<(HostPattern, Ports)> = HashSet::with_capacity(items.len());
     let mut read = (Vec::new(), Vec::new());
     for item in items {
         let Some(target) = target(item, problems) else { continue };
@@ -138,8 +140,7 @@ fn contradictions(raw: Option<&Node>, http: Option<&Node>, problems: &mut Proble
             .hint("raw lets any bytes through unseen; keep one of the two");
     }
     if let Some(http) = http
-        && http.get("allow").is_none()
-        && http.get("deny").is_none()
+        && http.entries().is_empty()
     {
         problems
             .add(http.span, "`http` without `allow` or `deny`")

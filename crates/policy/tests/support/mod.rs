@@ -1,5 +1,5 @@
 //! What the tests of a policy share: an operator, a compile of one text, callers.
-#![allow(dead_code, missing_docs)]
+#![allow(dead_code, missing_docs, clippy::unwrap_used)]
 
 use creel_policy::{
     Admission, Connect, Document, Errors, Operator, Policy, Refusal, Request, canonical, compile,
