@@ -176,6 +176,11 @@ impl Connection {
 }
 
 impl Exit {
+    /// How many connections are open now.
+    pub fn connections(&self) -> usize {
+        self.live.lock().len()
+    }
+
     /// Asks the policy in force about every live connection and request, after [`crate::PolicyCell::swap`]. What is
     /// no longer allowed is reset before this returns; all else is not touched.
     pub fn rejudge(&self) -> Rejudged {

@@ -1,9 +1,160 @@
-//! One sandbox: makes a plan from a policy, wires the jail, the proxy, inference and the record together, owns
-//! the life cycle, and applies live changes. The only place where the parts meet.
+//! One sandbox: makes a plan from a policy, wires the jail, the proxy, inference and the record together, owns the
+//! life cycle, and applies live changes. The only place where the parts meet.
 //!
 //! It decides nothing that a policy decides, opens no connection, and knows no syscall: each of those has a crate
 //! of its own, and this one is the wiring between them.
 
+mod change;
+pub mod client;
+mod control;
+pub mod doctor;
 mod environment;
 mod etc;
+mod jobs;
+mod journal;
+mod message;
+mod models;
+pub mod mounts;
+pub mod order;
 mod plan;
+pub mod policies;
+mod prepare;
+pub mod records;
+pub mod relay;
+pub mod terminal;
+mod warden;
+mod witness;
+
+/// The exit code of Creel's own failure.
+pub const EXIT_OWN_FAILURE: u8 = 125;
+
+use order::Order;
+use std::io;
+use std::path::PathBuf;
+
+/// Why a command was not run, or not to its end.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The workspace cannot be one.
+    #[error("{} cannot be the workspace: {why}", path.display())]
+    Workspace {
+        /// What was asked for.
+        path: PathBuf,
+        /// Why not.
+        why: String,
+    },
+    /// No policy.
+    #[error(transparent)]
+    Policy(#[from] policies::CompileError),
+    /// No plan.
+    #[error(transparent)]
+    Plan(#[from] plan::PlanError),
+    /// No place for the record.
+    #[error(transparent)]
+    Records(#[from] records::RecordsError),
+    /// No record.
+    #[error("the record cannot be written, so nothing is run")]
+    Record(#[source] creel_audit::RecordError),
+    /// No record, later.
+    #[error("the record cannot be written, so nothing is run")]
+    Journal(#[source] creel_proxy::JournalError),
+    /// The name does not do.
+    #[error(transparent)]
+    Name(#[from] creel_types::NameError),
+    /// Another sandbox has the name.
+    #[error("a sandbox named `{0}` is running already")]
+    NameTaken(String),
+    /// No control socket.
+    #[error("cannot open the control socket")]
+    Socket(#[source] io::Error),
+    /// The control socket was taken twice.
+    #[error("the control socket is gone")]
+    NoSocket,
+    /// No random numbers.
+    #[error("the kernel gives no random numbers")]
+    Random(#[source] rustix::io::Errno),
+    /// An authority that cannot be read.
+    #[error("cannot read the authority {}", path.display())]
+    TrustFile {
+        /// The file.
+        path: PathBuf,
+        /// The cause.
+        source: io::Error,
+    },
+    /// An authority that is none.
+    #[error("an upstream authority cannot be used")]
+    Trust(#[source] creel_net::trust::TrustError),
+    /// No authority of the sandbox's own.
+    #[error("cannot make the sandbox's certificate authority")]
+    Authority(#[source] creel_net::authority::AuthorityError),
+    /// The root directory is not there.
+    #[error("cannot use the root directory")]
+    Root {
+        /// The cause.
+        source: io::Error,
+    },
+    /// A model backend is not usable.
+    #[error(transparent)]
+    Models(#[from] models::ModelsError),
+    /// The sandbox did not start.
+    #[error(transparent)]
+    Jail(#[from] creel_jail::JailError),
+    /// No event loop.
+    #[error("cannot start the warden")]
+    Runtime(#[source] io::Error),
+    /// The terminal cannot be lent.
+    #[error("cannot use the terminal")]
+    Terminal(#[source] io::Error),
+    /// Init is gone before the command began.
+    #[error("the sandbox's init cannot be told to begin")]
+    Init(#[source] creel_kernel::SysError),
+}
+
+impl RunError {
+    /// What to try, where that is known.
+    pub fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::Jail(error) => error.hint().or(Some("`creel doctor` says what this machine can enforce")),
+            _ => None,
+        }
+    }
+}
+
+/// Runs a command in a sandbox to its end; gives its exit code as a shell says it.
+///
+/// Call it before any other thread exists: the sandbox's first process is a clone of the caller.
+pub fn run(order: Order) -> Result<i32, RunError> {
+    let (prepared, plan) = prepare::prepare(order)?;
+    let stdio = terminal::standard().map_err(RunError::Terminal)?;
+    let started = creel_jail::start(&plan, stdio)?;
+    warden::live(prepared, started)
+}
+
+/// Starts a sandbox that runs nothing and is ended at once: what this machine enforces.
+fn trial() -> Result<creel_api::enforced::Enforced, RunError> {
+    let plan = creel_api::plan::Plan {
+        hostname: "trial".into(),
+        root: creel_api::plan::Root::Host,
+        places: Vec::new(),
+        etc: Vec::new(),
+        scratch: creel_types::Size(1 << 20),
+        cwd: "/tmp".into(),
+        env: Vec::new(),
+        command: vec!["true".into()],
+        terminal: None,
+        limits: creel_api::plan::Limits {
+            processes: Some(512),
+            memory: Some(creel_types::Size(4 << 30)),
+            millicpus: Some(1000),
+            ..Default::default()
+        },
+    };
+    let stdio = terminal::standard().map_err(RunError::Terminal)?;
+    let started = creel_jail::start(&plan, stdio)?;
+    let _ = rustix::process::pidfd_send_signal(&started.init, rustix::process::Signal::KILL);
+    let _ = rustix::process::waitid(
+        rustix::process::WaitId::PidFd(std::os::fd::AsFd::as_fd(&started.init)),
+        rustix::process::WaitIdOptions::EXITED,
+    );
+    Ok(started.enforced)
+}

@@ -39,7 +39,7 @@ pub fn compile(documents: &[control::Document], workspace: &Path, resolve: &[Res
         resolve: resolve.to_vec(),
     };
     let documents: Vec<Document> = if documents.is_empty() {
-        vec![built_in()]
+        vec![own(&built_in())]
     } else {
         documents.iter().map(own).collect()
     };
@@ -53,9 +53,9 @@ pub fn home() -> Option<PathBuf> {
 
 
 /// What is in force when nobody says anything.
-fn built_in() -> Document {
+pub fn built_in() -> control::Document {
     let text = creel_policy::preset("base").unwrap_or_default();
-    Document { name: "preset:base".into(), text: text.into(), base: "/".into() }
+    control::Document { name: "preset:base".into(), text: text.into(), base: "/".into() }
 }
 
 fn own(document: &control::Document) -> Document {

@@ -49,3 +49,12 @@ pub fn resize(terminal: impl AsFd, (rows, cols): (u16, u16)) -> io::Result<()> {
 pub fn is_interactive() -> bool {
     termios::isatty(rustix::stdio::stdin()) && termios::isatty(rustix::stdio::stdout())
 }
+
+/// This process's three standard descriptors, duplicated.
+pub fn standard() -> io::Result<[OwnedFd; 3]> {
+    Ok([
+        rustix::stdio::stdin().try_clone_to_owned()?,
+        rustix::stdio::stdout().try_clone_to_owned()?,
+        rustix::stdio::stderr().try_clone_to_owned()?,
+    ])
+}

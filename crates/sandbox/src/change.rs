@@ -1,0 +1,277 @@
+//! Live change: another policy for a sandbox that runs, all layers or none.
+//!
+//! What can fail comes first and changes nothing (compile, keys, plan); then the files, whose steps are taken back
+//! when one of them fails; then the policy is swapped, which cannot fail, and every live connection is asked again.
+
+use crate::journal::Scribe;
+use crate::models::Switch;
+use crate::mounts::{Mounts, Shown, Step, Trouble};
+use crate::plan::{self, Reserved};
+use crate::policies;
+use crate::prepare::{self, Prepared};
+use creel_api::control::{Answer, Document};
+use creel_api::enforced::Applied;
+use creel_api::plan::{Place, What};
+use creel_audit as audit;
+use creel_audit::Event;
+use creel_policy::{Policy, Resolution};
+use creel_proxy::{Exit, PolicyCell};
+use creel_types::{Digest, Generation};
+use sha2::{Digest as _, Sha256};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Instant;
+
+/// The policy in force, and everything that a change of it reaches.
+pub struct Change {
+    documents: Vec<Document>,
+    policy: Arc<Policy>,
+    places: Vec<Place>,
+    workspace: PathBuf,
+    resolve: Vec<Resolution>,
+    user: crate::etc::User,
+    state: PathBuf,
+    record: PathBuf,
+    cell: Arc<PolicyCell>,
+    exit: Arc<Exit>,
+    models: Arc<Switch>,
+    scribe: Arc<Scribe>,
+    mounts: Arc<Mounts>,
+}
+
+/// SHA-256 of all documents, each with its name and length before it.
+pub fn digest(documents: &[Document]) -> Digest {
+    let mut hash = Sha256::new();
+    for document in documents {
+        hash.update(format!("{} {}\n", document.name, document.text.len()));
+        hash.update(&document.text);
+    }
+    Digest(hash.finalize().into())
+}
+
+/// The policy's mode as a word.
+pub fn mode(policy: &Policy) -> &'static str {
+    prepare::mode(policy)
+}
+
+impl Change {
+    /// Nothing changed yet.
+    pub fn new(
+        prepared: &Prepared,
+        cell: Arc<PolicyCell>,
+        exit: Arc<Exit>,
+        models: Arc<Switch>,
+        parts: (Arc<Scribe>, Mounts),
+    ) -> Self {
+        let (scribe, mounts) = parts;
+        let user = crate::etc::User {
+            name: prepared.user.name.clone(),
+            uid: prepared.user.uid,
+            gid: prepared.user.gid,
+            home: prepared.user.home.clone(),
+        };
+        Self {
+            documents: prepared.documents.clone(),
+            policy: Arc::clone(&prepared.policy),
+            places: prepared.places.clone(),
+            workspace: prepared.workspace.clone(),
+            resolve: prepared.resolve.clone(),
+            user,
+            state: prepared.state.clone(),
+            record: prepared.record.path().parent().unwrap_or(&prepared.state).to_owned(),
+            cell,
+            exit,
+            models,
+            scribe,
+            mounts: Arc::new(mounts),
+        }
+    }
+
+    /// The number of the policy in force.
+    pub fn generation(&self) -> Generation {
+        self.cell.generation()
+    }
+
+    /// Its mode.
+    pub fn mode(&self) -> &'static str {
+        mode(&self.policy)
+    }
+
+    /// Connections that are open.
+    pub fn connections(&self) -> usize {
+        self.exit.connections()
+    }
+
+    /// What is in force.
+    pub fn now(&self) -> Answer {
+        let documents = match self.documents.as_slice() {
+            [] => vec![policies::built_in()],
+            documents => documents.to_vec(),
+        };
+        Answer::Policy { generation: self.generation().0, documents }
+    }
+
+    /// Puts `documents` in force, or says why nothing changed.
+    pub async fn set(&mut self, documents: Vec<Document>, force: bool) -> Answer {
+        let from = self.generation();
+        let asked = digest(&documents);
+        let outcome = self.try_set(documents, force).await;
+        let (to, applied, refused) = match &outcome {
+            Ok(applied) => (self.generation(), applied.clone(), None),
+            Err(refused) => (from, Vec::new(), Some(refused.0.clone())),
+        };
+        let event = audit::PolicyChange {
+            from: from.0,
+            to: to.0,
+            digest: asked,
+            by: format!("operator uid {}", self.user.uid),
+            applied: applied.clone(),
+            refused,
+        };
+        let _ = self.scribe.event(&Event::PolicyChange(event)); // a broken record stops the next admission
+        match outcome {
+            Ok(applied) => Answer::Changed { generation: to.0, applied },
+            Err(Refused(why, details)) => Answer::Refused { why, details },
+        }
+    }
+
+    async fn try_set(&mut self, documents: Vec<Document>, force: bool) -> Result<Vec<Applied>, Refused> {
+        let policy = policies::compile(&documents, &self.workspace, &self.resolve).map_err(|error| Refused::lines("the policy has errors", &error))?;
+        if plan::limits(&policy) != plan::limits(&self.policy) {
+            return Err(Refused("limits cannot be changed while the sandbox runs in this version".into(), vec!["keep `process: limits:` as it is, or start the sandbox anew".into()]));
+        }
+        if policy.filesystem().home() != self.policy.filesystem().home() {
+            return Err(Refused("the home directory cannot be changed while the sandbox runs".into(), vec!["keep `filesystem: home:` as it is, or start the sandbox anew".into()]));
+        }
+        let ready = self.models.prepare(&policy).map_err(|error| Refused::lines("a model backend cannot be used", &error))?;
+        let reserved = Reserved { state: &self.state, record: &self.record };
+        let places = plan::places(policy.filesystem(), &self.user, &reserved)
+            .map_err(|error| Refused::lines("the files cannot be granted", &error))?;
+        let files = self.change_files(&places, force).await?;
+        let began = Instant::now();
+        let policy = Arc::new(policy);
+        self.models.put(ready);
+        self.cell.swap(self.generation().next(), Arc::clone(&policy));
+        let judged = self.exit.rejudge();
+        let mut did: Vec<String> = judged.cut.iter().map(|cut| match &cut.request {
+            Some(request) => format!("cut {request} to {}: {}", cut.to, cut.why),
+            None => format!("cut connection {} to {}: {}", cut.connection, cut.to, cut.why),
+        }).collect();
+        did.push(format!("{} open connections go on", judged.kept));
+        let network = Applied { layer: "network".into(), did, took: began.elapsed() };
+        (self.documents, self.policy, self.places) = (documents, policy, places);
+        Ok(vec![files, network])
+    }
+
+    /// Makes the sandbox's files what `places` say, or leaves them as they are.
+    async fn change_files(&self, places: &[Place], force: bool) -> Result<Applied, Refused> {
+        let began = Instant::now();
+        let steps = steps(&self.places, places);
+        let mut did = Vec::new();
+        if !steps.is_empty() {
+            let mounts = Arc::clone(&self.mounts);
+            let done = tokio::task::spawn_blocking(move || mounts.apply(&steps, force)).await;
+            did = match done {
+                Ok(Ok(did)) => did,
+                Ok(Err(Trouble { why, details })) => return Err(Refused(why, details)),
+                Err(error) => return Err(Refused(format!("the change broke off: {error}"), Vec::new())),
+            };
+        }
+        Ok(Applied { layer: "filesystem".into(), did, took: began.elapsed() })
+    }
+}
+
+/// Why nothing changed, and details.
+struct Refused(String, Vec<String>);
+
+impl Refused {
+    fn lines(why: &str, error: &impl std::error::Error) -> Self {
+        let mut details: Vec<String> = error.to_string().lines().map(str::to_owned).collect();
+        if let Some(source) = error.source() {
+            details.push(source.to_string());
+        }
+        Self(why.to_owned(), details)
+    }
+}
+
+/// What has to be done so that `before` becomes `after`. What is taken away goes first, the deepest first; a place
+/// below one that is taken away or put there anew is put there again.
+fn steps(before: &[Place], after: &[Place]) -> Vec<Step> {
+    let find = |list: &'_ [Place], at: &std::path::Path| list.iter().find(|place| place.at == at).cloned();
+    let mut gone: Vec<&Place> = Vec::new();
+    let mut narrowed = Vec::new();
+    for place in before {
+        match find(after, &place.at) {
+            Some(same) if same == *place => {}
+            Some(other) => match (&place.what, &other.what) {
+                (What::Read(a), What::Write(b)) | (What::Write(a), What::Read(b)) if a == b => {
+                    narrowed.push(Step::Access { at: place.at.clone(), write: matches!(other.what, What::Write(_)) });
+                }
+                _ => gone.push(place),
+            },
+            None => gone.push(place),
+        }
+    }
+    let beneath = |at: &std::path::Path| gone.iter().any(|g| at != g.at && at.starts_with(&g.at));
+    let mut steps: Vec<Step> = gone
+        .iter()
+        .rev()
+        .filter(|place| !beneath(&place.at))
+        .map(|place| Step::Remove { at: place.at.clone(), lost: lost(before, &place.at) })
+        .collect();
+    let fresh = |place: &Place| find(before, &place.at).is_none_or(|old| gone.iter().any(|g| g.at == old.at));
+    let below_fresh = |at: &std::path::Path| after.iter().any(|p| fresh(p) && at != p.at && at.starts_with(&p.at));
+    for place in after {
+        if fresh(place) || beneath(&place.at) || below_fresh(&place.at) {
+            steps.push(Step::Add { at: place.at.clone(), what: (&place.what).into() });
+        }
+    }
+    // What can be refused by the kernel goes first, while there is nothing to take back.
+    narrowed.extend(steps);
+    narrowed
+}
+
+/// What disappears with the place at `at`, a parent before its children.
+fn lost(before: &[Place], at: &std::path::Path) -> Vec<(PathBuf, Shown)> {
+    let beneath = before.iter().filter(|place| place.at.starts_with(at));
+    beneath.map(|place| (place.at.clone(), (&place.what).into())).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(at: &str) -> Place {
+        Place { at: at.into(), what: What::Read(at.into()) }
+    }
+
+    fn write(at: &str) -> Place {
+        Place { at: at.into(), what: What::Write(at.into()) }
+    }
+
+    fn hidden(at: &str) -> Place {
+        Place { at: at.into(), what: What::Hidden }
+    }
+
+    fn check(before: &[Place], after: &[Place], want: &[&str]) {
+        let words: Vec<String> = steps(before, after).iter().map(ToString::to_string).collect();
+        assert_eq!(words, want);
+    }
+
+    #[test]
+    fn only_what_differs_is_touched() {
+        check(&[read("/a"), write("/b")], &[read("/a"), write("/b")], &[]);
+        check(&[read("/a")], &[read("/a"), write("/b")], &["grant /b for writing"]);
+        check(&[read("/a"), write("/b")], &[read("/a")], &["take /b away"]);
+        check(&[write("/a")], &[read("/a")], &["make /a read-only"]);
+        check(&[read("/a")], &[write("/a")], &["make /a writable"]);
+    }
+
+    #[test]
+    fn what_lies_beneath_is_put_there_again() {
+        check(&[write("/a"), read("/a/b")], &[read("/a/b")], &["take /a away", "grant /a/b for reading"]);
+        check(&[read("/a/b")], &[write("/a"), read("/a/b")], &["grant /a for writing", "grant /a/b for reading"]);
+        check(&[write("/a"), hidden("/a/s")], &[write("/a")], &["take /a/s away"]);
+        check(&[write("/a")], &[write("/a"), hidden("/a/s")], &["hide /a/s"]);
+    }
+}

@@ -1,0 +1,230 @@
+//! The control socket: answers the sandbox's owner.
+
+use crate::change::Change;
+use crate::jobs::{Jobs, News};
+use crate::message::{self, Inbox};
+use crate::warden::Stop;
+use creel_api::control::{Answer, Request, Status};
+use creel_api::enforced::Enforced;
+use creel_api::plan::WindowSize;
+use creel_jail::link::{Job, Order as Say, Spawn, Target};
+use rustix::io::Errno;
+use rustix::net::sockopt::socket_peercred;
+use rustix::process::Signal;
+use std::ffi::OsString;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::Interest;
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::{Mutex, mpsc};
+
+/// Conversations at once; one more waits.
+const MOST: usize = 64;
+
+/// What a further command starts from.
+#[derive(Debug, Clone)]
+pub struct Seed {
+    /// The sandbox's environment.
+    pub env: Vec<(OsString, OsString)>,
+    /// Its working directory.
+    pub cwd: PathBuf,
+    /// What never changes of its status.
+    pub status: Status,
+}
+
+/// Everything that can be asked for.
+pub struct Control {
+    /// Commands.
+    pub jobs: Arc<Jobs>,
+    /// Policy changes, one at a time.
+    pub change: Change,
+    /// The end.
+    pub stop: mpsc::Sender<Stop>,
+    /// What was enforced at start.
+    pub enforced: Enforced,
+    /// Process id of init.
+    pub init: u32,
+    /// For further commands and `status`.
+    pub seed: Seed,
+}
+
+struct Shared {
+    jobs: Arc<Jobs>,
+    change: Mutex<Change>,
+    stop: mpsc::Sender<Stop>,
+    seed: Seed,
+}
+
+impl Control {
+    /// Answers until the sandbox ends.
+    pub async fn serve(self, listener: std::os::unix::net::UnixListener) -> io::Result<()> {
+        let Self { jobs, change, stop, enforced, init, mut seed } = self;
+        seed.status.enforced = enforced;
+        seed.status.init = init;
+        let shared = Arc::new(Shared { jobs, change: Mutex::new(change), stop, seed });
+        let places = Arc::new(tokio::sync::Semaphore::new(MOST));
+        listener.set_nonblocking(true)?;
+        let listener = UnixListener::from_std(listener)?;
+        loop {
+            let Ok(place) = Arc::clone(&places).acquire_owned().await else { return Ok(()) };
+            let Ok((stream, _)) = listener.accept().await else { continue };
+            if !is_owner(&stream) {
+                continue;
+            }
+            let shared = Arc::clone(&shared);
+            tokio::spawn(async move {
+                let _ = shared.converse(stream).await; // who asked went away
+                drop(place);
+            });
+        }
+    }
+}
+
+/// Only the user who runs the sandbox, and root, are answered.
+fn is_owner(stream: &UnixStream) -> bool {
+    let own = rustix::process::getuid();
+    socket_peercred(stream).is_ok_and(|peer| peer.uid == own || peer.uid.is_root())
+}
+
+impl Shared {
+    async fn converse(&self, stream: UnixStream) -> io::Result<()> {
+        let mut inbox = Inbox::default();
+        let Some(request) = hear(&stream, &mut inbox).await? else { return Ok(()) };
+        match request {
+            Request::Status => say(&stream, &Answer::Status(Box::new(self.status().await)), None).await,
+            Request::PolicyGet => say(&stream, &self.change.lock().await.now(), None).await,
+            Request::PolicySet { documents, force } => {
+                let answer = self.change.lock().await.set(documents, force).await;
+                say(&stream, &answer, None).await
+            }
+            Request::Exec { command, env, cwd, terminal } => {
+                let wanted = Wanted { command, env, cwd, terminal };
+                self.exec(&stream, wanted, std::mem::take(&mut inbox.fds)).await
+            }
+            Request::Stop { grace_seconds } => {
+                let _ = self.stop.send(Stop { grace: Duration::from_secs(grace_seconds.into()) }).await;
+                // The end of the warden ends this conversation; that is the answer.
+                std::future::pending().await
+            }
+        }
+    }
+
+    async fn status(&self) -> Status {
+        let change = self.change.lock().await;
+        Status {
+            generation: change.generation().0,
+            mode: change.mode().to_owned(),
+            connections: change.connections(),
+            ..self.seed.status.clone()
+        }
+    }
+
+    async fn exec(&self, stream: &UnixStream, wanted: Wanted, fds: Vec<OwnedFd>) -> io::Result<()> {
+        let refuse = |why: String| Answer::Refused { why, details: Vec::new() };
+        if wanted.command.is_empty() || (wanted.terminal.is_none() && fds.len() != 3) {
+            return say(stream, &refuse("a command and three descriptors, or a terminal, are needed".into()), None).await;
+        }
+        let (job, mut news) = match self.jobs.spawn(|job| self.spawn(job, wanted), &fds) {
+            Ok(started) => started,
+            Err(error) => return say(stream, &refuse(format!("init cannot be told: {error}")), None).await,
+        };
+        drop(fds);
+        let mut master = None;
+        loop {
+            tokio::select! {
+                heard = news.recv() => match heard {
+                    Some(News::Terminal(fd)) => master = Some(fd),
+                    Some(News::Running(pid)) => say(stream, &Answer::Started { pid }, master.take()).await?,
+                    Some(News::NotRun(why)) => {
+                        say(stream, &Answer::Started { pid: 0 }, None).await?;
+                        return say(stream, &Answer::Ended { code: why.status() }, None).await;
+                    }
+                    Some(News::Ended(exit)) => return say(stream, &Answer::Ended { code: exit.status() }, None).await,
+                    None => return Ok(()),
+                },
+                _ = gone(stream) => {
+                    self.jobs.say(&Say::Signal { to: Target::Job(job), signal: Signal::HUP.as_raw() }, &[]).ok();
+                    return Ok(());
+                }
+            }
+        }
+    }
+
+    fn spawn(&self, job: Job, wanted: Wanted) -> Spawn {
+        let mut env = self.seed.env.clone();
+        for (key, value) in wanted.env {
+            env.retain(|(k, _)| *k != *key);
+            env.push((key.into(), value.into()));
+        }
+        Spawn {
+            job,
+            command: wanted.command.into_iter().map(OsString::from).collect(),
+            env,
+            cwd: wanted.cwd.unwrap_or_else(|| self.seed.cwd.clone()),
+            terminal: wanted.terminal.map(|(rows, cols)| WindowSize { rows, cols }),
+        }
+    }
+}
+
+struct Wanted {
+    command: Vec<String>,
+    env: Vec<(String, String)>,
+    cwd: Option<PathBuf>,
+    terminal: Option<(u16, u16)>,
+}
+
+/// The next message of the other side.
+async fn hear(stream: &UnixStream, inbox: &mut Inbox) -> io::Result<Option<Request>> {
+    loop {
+        if let Some(request) = inbox.next()? {
+            return Ok(Some(request));
+        }
+        stream.readable().await?;
+        match stream.try_io(Interest::READABLE, || inbox.fill(stream, false).map_err(io::Error::from)) {
+            Ok(true) => {}
+            Ok(false) => return Ok(None),
+            Err(error) if matches!(Errno::from_io_error(&error), Some(Errno::AGAIN | Errno::INTR)) => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// Answers, with a descriptor beside the first byte where there is one.
+async fn say(stream: &UnixStream, answer: &Answer, fd: Option<OwnedFd>) -> io::Result<()> {
+    let line = message::encode(answer)?;
+    let fds: Vec<_> = fd.iter().map(AsFd::as_fd).collect();
+    let (first, mut rest) = line.split_at(1);
+    loop {
+        stream.writable().await?;
+        match stream.try_io(Interest::WRITABLE, || creel_kernel::scm::send(stream, first, &fds).map_err(|e| e.errno.into())) {
+            Ok(()) => break,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(error) => return Err(error),
+        }
+    }
+    while !rest.is_empty() {
+        stream.writable().await?;
+        match stream.try_write(rest) {
+            Ok(n) => rest = &rest[n..],
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+/// Ready when the other side has hung up.
+async fn gone(stream: &UnixStream) -> io::Result<()> {
+    loop {
+        stream.readable().await?;
+        match stream.try_read(&mut [0; 64]) {
+            Ok(0) => return Ok(()),
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(error) => return Err(error),
+        }
+    }
+}

@@ -1,0 +1,122 @@
+//! What this machine can enforce, and how to mend what it cannot.
+//!
+//! Facts are read from where the kernel states them; then a sandbox is really started, since only that shows that
+//! the facts add up.
+
+use serde::Serialize;
+use std::fs;
+use std::path::Path;
+
+/// One thing that was looked at.
+#[derive(Debug, Serialize)]
+pub struct Check {
+    /// What it is about.
+    pub name: &'static str,
+    /// How it stands.
+    pub state: State,
+    /// What was found.
+    pub found: String,
+    /// How to mend it, where something is to be mended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mend: Option<String>,
+}
+
+/// How a thing stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum State {
+    /// As it should be.
+    Good,
+    /// Creel works without it; something is weaker or not bounded, as said.
+    Lacking,
+    /// Creel cannot start a sandbox.
+    Broken,
+}
+
+/// Looks at everything that does not need a sandbox.
+pub fn facts() -> Vec<Check> {
+    vec![kernel(), user_namespaces(), apparmor()]
+}
+
+fn check(name: &'static str, state: State, found: impl Into<String>) -> Check {
+    Check { name, state, found: found.into(), mend: None }
+}
+
+impl Check {
+    fn mend(mut self, how: impl Into<String>) -> Self {
+        self.mend = Some(how.into());
+        self
+    }
+}
+
+fn kernel() -> Check {
+    let release = read("/proc/sys/kernel/osrelease");
+    let mut parts = release.split(['.', '-']).map_while(|part| part.parse::<u32>().ok());
+    let version = (parts.next().unwrap_or(0), parts.next().unwrap_or(0));
+    if version < (5, 14) {
+        return check("kernel", State::Broken, format!("Linux {release}"))
+            .mend("Linux 5.14 or newer is needed (Landlock, unprivileged overlayfs, per-namespace process limits)");
+    }
+    if version < (6, 6) {
+        return check("kernel", State::Lacking, format!("Linux {release}"))
+            .mend("works; from Linux 6.6 on, telling who connected costs a few microseconds less");
+    }
+    check("kernel", State::Good, format!("Linux {release}"))
+}
+
+fn user_namespaces() -> Check {
+    let name = "user namespaces";
+    if read("/proc/sys/kernel/unprivileged_userns_clone") == "0" {
+        return check(name, State::Broken, "kernel.unprivileged_userns_clone = 0")
+            .mend("sudo sysctl -w kernel.unprivileged_userns_clone=1 (and write it to /etc/sysctl.d/)");
+    }
+    match read("/proc/sys/user/max_user_namespaces").parse::<u64>() {
+        Ok(0) => check(name, State::Broken, "user.max_user_namespaces = 0")
+            .mend("sudo sysctl -w user.max_user_namespaces=15000 (and write it to /etc/sysctl.d/)"),
+        Ok(n) => check(name, State::Good, format!("allowed, at most {n}")),
+        Err(_) => check(name, State::Broken, "this kernel has none").mend("a kernel with CONFIG_USER_NS is needed"),
+    }
+}
+
+fn apparmor() -> Check {
+    let name = "AppArmor's restriction of user namespaces";
+    if read("/proc/sys/kernel/apparmor_restrict_unprivileged_userns") != "1" {
+        return check(name, State::Good, "not in force");
+    }
+    let own = fs::read_link("/proc/self/exe").map_or_else(|_| "/usr/local/bin/creel".into(), |p| p.display().to_string());
+    check(name, State::Broken, "kernel.apparmor_restrict_unprivileged_userns = 1").mend(format!(
+        "give this program a profile that may: write `abi <abi/4.0>, include <tunables/global> profile creel {own} \
+         flags=(unconfined) {{ userns, }}` to /etc/apparmor.d/creel and run `sudo apparmor_parser -r /etc/apparmor.d/creel`"
+    ))
+}
+
+fn read(path: impl AsRef<Path>) -> String {
+    fs::read_to_string(path).unwrap_or_default().trim().to_owned()
+}
+
+/// Starts a sandbox for a moment and says what was enforced.
+pub fn trial() -> Vec<Check> {
+    match crate::trial() {
+        Ok(enforced) => enforced.layers.iter().map(layer).collect(),
+        Err(error) => {
+            let mut found = error.to_string();
+            if let Some(source) = std::error::Error::source(&error) {
+                found += &format!(": {source}");
+            }
+            let failed = check("a sandbox", State::Broken, found);
+            vec![match error.hint() {
+                Some(hint) => failed.mend(hint),
+                None => failed,
+            }]
+        }
+    }
+}
+
+fn layer(layer: &creel_api::enforced::Layer) -> Check {
+    let state = if layer.lacking.is_empty() { State::Good } else { State::Lacking };
+    let mut found = layer.mechanisms.join(", ");
+    if !layer.lacking.is_empty() {
+        found += &format!("; not: {}", layer.lacking.join(", "));
+    }
+    Check { name: "enforced", state, found: format!("{}: {found}", layer.layer), mend: None }
+}

@@ -1,0 +1,139 @@
+//! Model calls: the proxy hands them over, `inference` lives them, and backends are reached through the proxy's one
+//! dial.
+
+use crate::journal::Scribe;
+use arc_swap::ArcSwap;
+use creel_audit::Event;
+use creel_inference::{Backend, BackendError, BackendRef, Body, Call, Routes, Speaks, Upstream, UpstreamError};
+use creel_policy::{Api, Key, Policy};
+use creel_proxy::{self as proxy, CallContext, Called, Outward, PolicyCell};
+use creel_types::{Host, Secret};
+use futures_util::future::BoxFuture;
+use http::{Request, Response, StatusCode};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Why the policy's models cannot be served.
+#[derive(Debug, thiserror::Error)]
+pub enum ModelsError {
+    /// A variable that should hold a key is not set.
+    #[error("backend `{backend}` takes its key from the variable {variable}, which is not set here")]
+    NoVariable {
+        /// The backend.
+        backend: String,
+        /// The variable.
+        variable: String,
+    },
+    /// A file that should hold a key cannot be read.
+    #[error("backend `{backend}` takes its key from {}", path.display())]
+    NoFile {
+        /// The backend.
+        backend: String,
+        /// The file.
+        path: PathBuf,
+        /// The cause.
+        source: io::Error,
+    },
+    /// The backend itself is not usable.
+    #[error(transparent)]
+    Backend(#[from] BackendError),
+}
+
+/// The models of the policy in force, exchanged with it.
+pub struct Switch {
+    now: ArcSwap<Option<creel_inference::Models>>,
+    outward: Arc<Outward>,
+    cell: Arc<PolicyCell>,
+    scribe: Arc<Scribe>,
+}
+
+/// Models that are ready to be put in force.
+pub struct Ready(Option<creel_inference::Models>);
+
+impl Switch {
+    /// Serves no model yet.
+    pub fn new(outward: Arc<Outward>, cell: Arc<PolicyCell>, scribe: Arc<Scribe>) -> Self {
+        Self { now: ArcSwap::from_pointee(None), outward, cell, scribe }
+    }
+
+    /// Reads the keys that `policy` asks for and makes its models ready.
+    pub fn prepare(&self, policy: &Policy) -> Result<Ready, ModelsError> {
+        let default = policy.inference().route("default").and_then(|route| route.models.first());
+        let Some(found) = default.and_then(|model| policy.backend(&model.backend)) else { return Ok(Ready(None)) };
+        let base = found.base_url.to_string().parse()?;
+        let speaks = match found.api {
+            Api::OpenAi => Speaks::OpenAi,
+            Api::Anthropic => Speaks::Anthropic,
+            Api::Auto => Speaks::Both,
+        };
+        let backend = Backend::new(&found.name, base, speaks, key(found)?.as_ref())?;
+        let (cell, scribe) = (Arc::clone(&self.cell), Arc::clone(&self.scribe));
+        let told = move |call: Call| {
+            let event = call.record(cell.generation().0, None);
+            let _ = scribe.event(&Event::ModelCall(event)); // a broken record stops the next admission
+        };
+        let upstream = Arc::new(ThroughTheExit(Arc::clone(&self.outward)));
+        Ok(Ready(Some(creel_inference::Models::new(Routes::to(Arc::new(backend)), upstream, Arc::new(told)))))
+    }
+
+    /// Puts them in force.
+    pub fn put(&self, ready: Ready) {
+        self.now.store(Arc::new(ready.0));
+    }
+}
+
+/// Reads a key where the policy says it is. The policy never holds one.
+fn key(backend: &creel_policy::Backend) -> Result<Option<Secret>, ModelsError> {
+    let name = || backend.name.clone();
+    match &backend.key {
+        Key::None => Ok(None),
+        Key::Env(variable) => match std::env::var(variable) {
+            Ok(value) if !value.is_empty() => Ok(Some(Secret::new(value.into_bytes()))),
+            _ => Err(ModelsError::NoVariable { backend: name(), variable: variable.clone() }),
+        },
+        Key::File(path) => read_key(path)
+            .map(Some)
+            .map_err(|source| ModelsError::NoFile { backend: name(), path: path.clone(), source }),
+    }
+}
+
+fn read_key(path: &Path) -> io::Result<Secret> {
+    const LONGEST: u64 = 64 * 1024;
+    if std::fs::metadata(path)?.len() > LONGEST {
+        return Err(io::Error::new(io::ErrorKind::InvalidData, "over 64 KiB: not a key"));
+    }
+    Ok(Secret::new(std::fs::read(path)?))
+}
+
+impl proxy::Models for Switch {
+    fn call<'a>(&'a self, request: Request<Body>, from: CallContext) -> Called<'a> {
+        Box::pin(async move {
+            let now = self.now.load_full();
+            let (Some(models), Host::Name(host)) = (now.as_ref(), &from.host) else {
+                let mut response = Response::new(creel_net::body::full("no model is configured\n"));
+                *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+                return response;
+            };
+            models.call(host, &from.caller, request).await
+        })
+    }
+}
+
+/// Reaches backends through the proxy, which asks the policy for a permit and dials.
+struct ThroughTheExit(Arc<Outward>);
+
+impl Upstream for ThroughTheExit {
+    fn send<'a>(
+        &'a self,
+        backend: &'a BackendRef,
+        request: Request<Body>,
+    ) -> BoxFuture<'a, Result<Response<Body>, UpstreamError>> {
+        Box::pin(async move {
+            self.0.call(backend.name(), request).await.map_err(|error| match error {
+                proxy::BackendError::Refused(refusal) => UpstreamError::Refused { reason: refusal.to_string() },
+                other => UpstreamError::Unreachable { reason: other.to_string() },
+            })
+        })
+    }
+}

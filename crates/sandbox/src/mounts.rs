@@ -1,0 +1,222 @@
+//! Files of a running sandbox, changed from outside.
+//!
+//! A short-lived process of our own enters the sandbox's user and mount namespaces as their owner and makes the
+//! mounts; a process with threads cannot. It is this same program under the name `internal-mounts`, and gets its
+//! orders and the namespaces through a socket that stands in for its standard input.
+
+mod helper;
+mod holders;
+
+pub use helper::role;
+
+use crate::message::{self, Inbox};
+use creel_api::plan::What;
+use creel_jail::Spaces;
+use helper::{Reply, Request, Verdict};
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+
+/// How often a change is tried again after those who stood in its way were ended.
+const ATTEMPTS: usize = 3;
+
+/// One change of the file tree.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Step {
+    /// Something appears.
+    Add {
+        /// Where, inside.
+        at: PathBuf,
+        /// What.
+        what: Shown,
+    },
+    /// Something is taken away, with everything beneath it.
+    Remove {
+        /// Where, inside.
+        at: PathBuf,
+        /// What goes with it, a parent before its children, so that it can be put back.
+        lost: Vec<(PathBuf, Shown)>,
+    },
+    /// What is there becomes writable or read-only.
+    Access {
+        /// Where, inside.
+        at: PathBuf,
+        /// Writable?
+        write: bool,
+    },
+}
+
+/// What appears.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Shown {
+    /// The host's file or directory, read-only.
+    Read(PathBuf),
+    /// The same, writable.
+    Write(PathBuf),
+    /// Nothing to see.
+    Hidden,
+    /// An empty writable directory.
+    Scratch,
+}
+
+impl From<&What> for Shown {
+    fn from(what: &What) -> Self {
+        match what {
+            What::Read(source) => Self::Read(source.clone()),
+            What::Write(source) => Self::Write(source.clone()),
+            What::Hidden => Self::Hidden,
+            What::Scratch => Self::Scratch,
+        }
+    }
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Add { at, what: Shown::Read(_) } => write!(f, "grant {} for reading", at.display()),
+            Self::Add { at, what: Shown::Write(_) } => write!(f, "grant {} for writing", at.display()),
+            Self::Add { at, what: Shown::Hidden } => write!(f, "hide {}", at.display()),
+            Self::Add { at, what: Shown::Scratch } => write!(f, "empty directory {}", at.display()),
+            Self::Remove { at, .. } => write!(f, "take {} away", at.display()),
+            Self::Access { at, write: true } => write!(f, "make {} writable", at.display()),
+            Self::Access { at, write: false } => write!(f, "make {} read-only", at.display()),
+        }
+    }
+}
+
+/// Why the files are as they were.
+#[derive(Debug)]
+pub struct Trouble {
+    /// In one sentence.
+    pub why: String,
+    /// Who stands in the way, a line each.
+    pub details: Vec<String>,
+}
+
+impl Trouble {
+    fn new(why: impl Into<String>) -> Self {
+        Self { why: why.into(), details: Vec::new() }
+    }
+
+    fn broken(error: &io::Error) -> Self {
+        Self::new(format!("the helper that changes mounts failed: {error}"))
+    }
+}
+
+/// The sandbox's namespaces, as its owner holds them.
+pub struct Mounts {
+    /// User, mount and pid namespaces.
+    pub spaces: Spaces,
+    /// The root's own tmpfs, writable.
+    pub scaffold: OwnedFd,
+    /// Process id of init.
+    pub init: u32,
+}
+
+/// What one attempt came to.
+enum Attempt {
+    Done,
+    /// These processes stood in the way and were ended: try again.
+    Cleared(Vec<String>),
+}
+
+impl Mounts {
+    /// Takes all steps or none; a line for each, and for each process that was ended for it. Blocks.
+    pub fn apply(&self, steps: &[Step], force: bool) -> Result<Vec<String>, Trouble> {
+        let mut ended = Vec::new();
+        for _ in 0..ATTEMPTS {
+            match self.attempt(steps, force, &mut ended)? {
+                Attempt::Done => return Ok(steps.iter().map(ToString::to_string).chain(ended).collect()),
+                Attempt::Cleared(lines) => ended.extend(lines),
+            }
+        }
+        Err(Trouble { why: "processes stand in the way as fast as they are ended".into(), details: ended })
+    }
+
+    fn attempt(&self, steps: &[Step], force: bool, ended: &mut Vec<String>) -> Result<Attempt, Trouble> {
+        let mut helper = self.helper(steps).map_err(|e| Trouble::broken(&e))?;
+        match helper.reply()? {
+            Reply::Failed(why) => Err(Trouble::new(why)),
+            Reply::Busy { at, mount } => {
+                let writers = holders::writers(self.init, mount);
+                let why = format!("{} has open writers", at.display());
+                self.clear(&writers, force, why).map(Attempt::Cleared)
+            }
+            Reply::Done { removed } => {
+                let left = holders::all(self.init, &removed);
+                if left.is_empty() || force {
+                    helper.judge(Verdict::Keep)?;
+                    if !left.is_empty() {
+                        ended.extend(self.clear(&left, true, String::new())?);
+                    }
+                    return Ok(Attempt::Done);
+                }
+                helper.judge(Verdict::Undo)?;
+                Err(Trouble { why: "what is to be taken away is in use".into(), details: holders::lines(&left) })
+            }
+        }
+    }
+
+    /// Ends the holders, or says that they stand in the way.
+    fn clear(&self, left: &[holders::Holder], force: bool, why: String) -> Result<Vec<String>, Trouble> {
+        if !force {
+            return Err(Trouble { why, details: holders::lines(left) });
+        }
+        if left.is_empty() {
+            return Err(Trouble::new(format!("{why}, and they cannot be found")));
+        }
+        holders::end(left);
+        Ok(holders::lines(left).into_iter().map(|line| format!("ended {line}")).collect())
+    }
+
+    fn helper(&self, steps: &[Step]) -> io::Result<Helper> {
+        let (ours, theirs) = UnixStream::pair()?;
+        let child = Command::new("/proc/self/exe")
+            .arg("internal-mounts")
+            .env_clear()
+            .stdin(OwnedFd::from(theirs))
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()?;
+        let helper = Helper { child, stream: ours, inbox: Inbox::default() };
+        let fds = [self.spaces.user.as_fd(), self.spaces.mount.as_fd(), self.scaffold.as_fd()];
+        message::send(&helper.stream, &Request { steps: steps.to_vec() }, &fds)?;
+        Ok(helper)
+    }
+}
+
+/// A running helper; gone when dropped.
+struct Helper {
+    child: Child,
+    stream: UnixStream,
+    inbox: Inbox,
+}
+
+impl Helper {
+    fn reply(&mut self) -> Result<Reply, Trouble> {
+        match self.inbox.wait(&self.stream) {
+            Ok(Some(reply)) => Ok(reply),
+            Ok(None) => Err(Trouble::new("the helper that changes mounts ended without an answer")),
+            Err(error) => Err(Trouble::broken(&error)),
+        }
+    }
+
+    fn judge(&mut self, verdict: Verdict) -> Result<(), Trouble> {
+        message::send(&self.stream, &verdict, &[]).map_err(|e| Trouble::broken(&e))?;
+        match self.reply()? {
+            Reply::Failed(why) => Err(Trouble::new(why)),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Drop for Helper {
+    fn drop(&mut self) {
+        let _ = self.stream.shutdown(std::net::Shutdown::Both);
+        let _ = self.child.wait();
+    }
+}

@@ -1,0 +1,199 @@
+//! The short-lived process that makes the mounts: one thread, no runtime, nothing but this.
+
+use super::{Shown, Step};
+use crate::message::{self, Inbox};
+use creel_kernel::live::{Access, Door, Inside, LiveError, Outside, Parcel};
+use creel_kernel::SysError;
+use serde::{Deserialize, Serialize};
+use std::collections::VecDeque;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+
+/// What is to be done; the namespaces come beside it.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Request {
+    /// In this order.
+    pub steps: Vec<Step>,
+}
+
+/// What came of it.
+#[derive(Debug, Serialize, Deserialize)]
+pub enum Reply {
+    /// Everything was done; a [`Verdict`] is waited for.
+    Done {
+        /// Mounts that were taken away, by the kernel's number.
+        removed: Vec<u64>,
+    },
+    /// Nothing was done, because somebody has files open for writing there.
+    Busy {
+        /// Where, inside.
+        at: PathBuf,
+        /// The mount, by the kernel's number.
+        mount: u64,
+    },
+    /// Nothing was done.
+    Failed(String),
+}
+
+/// Whether what was done stays.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub enum Verdict {
+    /// It stays.
+    Keep,
+    /// It is taken back.
+    Undo,
+}
+
+/// The role `internal-mounts`: serves the socket that is standard input.
+pub fn role() -> u8 {
+    match serve() {
+        Ok(()) => 0,
+        Err(_) => crate::EXIT_OWN_FAILURE,
+    }
+}
+
+fn serve() -> std::io::Result<()> {
+    let stream = UnixStream::from(rustix::stdio::stdin().try_clone_to_owned()?);
+    let mut inbox = Inbox::default();
+    let Some(request) = inbox.wait::<Request>(&stream)? else { return Ok(()) };
+    let fds = std::mem::take(&mut inbox.fds);
+    let mut work = match enter(&fds, &request.steps) {
+        Ok(work) => work,
+        Err(error) => return message::send(&stream, &Reply::Failed(error.to_string()), &[]),
+    };
+    let reply = work.all(&request.steps);
+    let done = matches!(reply, Reply::Done { .. });
+    if !done {
+        work.undo();
+    }
+    message::send(&stream, &reply, &[])?;
+    if done {
+        // A warden that is gone undoes nothing: its sandbox is ending.
+        let verdict = inbox.wait::<Verdict>(&stream)?;
+        if matches!(verdict, Some(Verdict::Undo)) {
+            work.undo();
+        }
+        message::send(&stream, &Reply::Done { removed: Vec::new() }, &[])?;
+    }
+    Ok(())
+}
+
+/// What takes a step back.
+enum Back {
+    Revoke(PathBuf),
+    Restore(Vec<(PathBuf, Held)>),
+    Access(PathBuf, Access),
+}
+
+/// Something that can be attached.
+enum Held {
+    Parcel(Parcel),
+    Hidden,
+}
+
+struct Work<'a> {
+    inside: Inside<'a>,
+    /// For each `Add` in order what it shows, and for each `Remove` what it loses.
+    adds: VecDeque<Held>,
+    losses: VecDeque<Vec<(PathBuf, Held)>>,
+    back: Vec<Back>,
+    removed: Vec<u64>,
+}
+
+/// Takes everything that is needed from the host's view, then goes inside.
+fn enter<'a>(fds: &'a [OwnedFd], steps: &[Step]) -> Result<Work<'a>, SysError> {
+    let [user, mount, scaffold] = fds else {
+        return Err(SysError::new("recvmsg", "three namespaces", rustix::io::Errno::INVAL));
+    };
+    let outside = Outside::enter(Door { user: user.as_fd(), mount: mount.as_fd(), scaffold: scaffold.as_fd() })?;
+    let (mut adds, mut losses) = (VecDeque::new(), VecDeque::new());
+    for step in steps {
+        match step {
+            Step::Add { what, .. } => adds.push_back(hold(&outside, what)?),
+            Step::Remove { lost, .. } => {
+                let held = lost.iter().map(|(at, what)| Ok((at.clone(), hold(&outside, what)?)));
+                losses.push_back(held.collect::<Result<Vec<_>, SysError>>()?);
+            }
+            Step::Access { .. } => {}
+        }
+    }
+    Ok(Work { inside: outside.go_inside()?, adds, losses, back: Vec::new(), removed: Vec::new() })
+}
+
+fn hold(outside: &Outside<'_>, what: &Shown) -> Result<Held, SysError> {
+    match what {
+        Shown::Read(source) => outside.take(source, Access::Read).map(Held::Parcel),
+        Shown::Write(source) => outside.take(source, Access::Write).map(Held::Parcel),
+        Shown::Hidden => Ok(Held::Hidden),
+        Shown::Scratch => {
+            Err(SysError::new("mount", "an empty directory in a running sandbox", rustix::io::Errno::OPNOTSUPP))
+        }
+    }
+}
+
+impl Work<'_> {
+    fn all(&mut self, steps: &[Step]) -> Reply {
+        for step in steps {
+            match self.one(step) {
+                Ok(()) => {}
+                Err(LiveError::Busy { .. }) => return self.busy(step),
+                Err(error) => return Reply::Failed(format!("cannot {step}: {error}")),
+            }
+        }
+        Reply::Done { removed: self.removed.clone() }
+    }
+
+    fn busy(&self, step: &Step) -> Reply {
+        let (Step::Access { at, .. } | Step::Add { at, .. } | Step::Remove { at, .. }) = step;
+        match self.inside.mount_id(at) {
+            Ok(mount) => Reply::Busy { at: at.clone(), mount },
+            Err(error) => Reply::Failed(format!("cannot {step}: {error}")),
+        }
+    }
+
+    fn one(&mut self, step: &Step) -> Result<(), LiveError> {
+        match step {
+            Step::Add { at, .. } => {
+                if let Some(held) = self.adds.pop_front() {
+                    self.attach(at, held)?;
+                }
+                self.back.push(Back::Revoke(at.clone()));
+            }
+            Step::Remove { at, .. } => {
+                let lost = self.losses.pop_front().unwrap_or_default();
+                for (path, held) in &lost {
+                    if matches!(held, Held::Parcel(_)) {
+                        self.removed.push(self.inside.mount_id(path)?);
+                    }
+                }
+                self.inside.revoke(at, false)?;
+                self.back.push(Back::Restore(lost));
+            }
+            Step::Access { at, write } => {
+                let (to, from) = if *write { (Access::Write, Access::Read) } else { (Access::Read, Access::Write) };
+                self.inside.set_access(at, to)?;
+                self.back.push(Back::Access(at.clone(), from));
+            }
+        }
+        Ok(())
+    }
+
+    fn attach(&self, at: &Path, held: Held) -> Result<(), LiveError> {
+        match held {
+            Held::Parcel(parcel) => self.inside.grant(parcel, at),
+            Held::Hidden => self.inside.hide(at),
+        }
+    }
+
+    /// Takes back what was done, the last step first. What cannot be taken back leaves less than was granted.
+    fn undo(&mut self) {
+        while let Some(back) = self.back.pop() {
+            match back {
+                Back::Revoke(at) => drop(self.inside.revoke(&at, false)),
+                Back::Access(at, access) => drop(self.inside.set_access(&at, access)),
+                Back::Restore(lost) => lost.into_iter().for_each(|(at, held)| drop(self.attach(&at, held))),
+            }
+        }
+    }
+}

@@ -1,0 +1,246 @@
+//! From a policy to a plan: which of the host's files stand where.
+
+use crate::etc::User;
+use creel_api::plan::{Limits, Place, Root, What};
+use creel_policy::{Access, Filesystem, Grant, Home, Policy};
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// How many entries are looked at to find what a pattern hides.
+const MOST_ENTRIES: usize = 200_000;
+
+/// Why a policy makes no plan on this machine.
+#[derive(Debug, thiserror::Error)]
+pub enum PlanError {
+    /// A granted path is not there.
+    #[error("the policy grants {}, which cannot be used", path.display())]
+    Missing {
+        /// The path.
+        path: PathBuf,
+        /// The cause.
+        source: io::Error,
+    },
+    /// A grant that would show what is never shown.
+    #[error("the policy grants {}: {why}", path.display())]
+    Forbidden {
+        /// The path.
+        path: PathBuf,
+        /// Why not.
+        why: &'static str,
+    },
+    /// The workspace is too large to look through.
+    #[error("{} has more than {MOST_ENTRIES} entries, too many to find what `{pattern}` hides", base.display())]
+    TooLarge {
+        /// Where the search began.
+        base: PathBuf,
+        /// The pattern.
+        pattern: String,
+    },
+    /// The kept home cannot be made.
+    #[error("cannot make {} for the kept home", path.display())]
+    Home {
+        /// The directory.
+        path: PathBuf,
+        /// The cause.
+        source: io::Error,
+    },
+}
+
+/// What must never be granted, whatever a policy says.
+pub struct Reserved<'a> {
+    /// Creel's own state: records of this and other sandboxes.
+    pub state: &'a Path,
+    /// This run's record.
+    pub record: &'a Path,
+}
+
+/// Every place in the sandbox's tree beyond the system directories, parents first.
+pub fn places(
+    filesystem: &Filesystem,
+    user: &User,
+    reserved: &Reserved<'_>,
+) -> Result<Vec<Place>, PlanError> {
+    let mut places = vec![home(filesystem.home(), user, reserved)?];
+    for grant in filesystem.grants() {
+        places.extend(place(grant, reserved)?);
+    }
+    for path in hidden_by_pattern(filesystem)? {
+        places.push(Place { at: path, what: What::Hidden });
+    }
+    places.sort_by(|a, b| a.at.cmp(&b.at));
+    places.dedup_by(|later, first| later.at == first.at);
+    Ok(places)
+}
+
+fn home(home: &Home, user: &User, reserved: &Reserved<'_>) -> Result<Place, PlanError> {
+    let what = match home {
+        Home::Scratch => What::Scratch,
+        Home::Keep(name) => {
+            let path = reserved.state.join("homes").join(name.as_str());
+            std::fs::create_dir_all(&path).map_err(|source| PlanError::Home { path: path.clone(), source })?;
+            What::Write(path)
+        }
+    };
+    Ok(Place { at: user.home.clone(), what })
+}
+
+/// The place that one grant asks for; nothing when it is optional and not there, or hides what is not there.
+fn place(grant: &Grant, reserved: &Reserved<'_>) -> Result<Option<Place>, PlanError> {
+    let there = grant.path.symlink_metadata().and_then(|_| grant.path.canonicalize());
+    let source = match there {
+        Ok(source) => source,
+        Err(_) if grant.optional || grant.access == Access::Hide => return Ok(None),
+        Err(source) => return Err(PlanError::Missing { path: grant.path.clone(), source }),
+    };
+    let what = match grant.access {
+        Access::Hide => What::Hidden,
+        Access::Read => What::Read(source.clone()),
+        Access::Write => What::Write(source.clone()),
+    };
+    if grant.access != Access::Hide {
+        forbid(&source, grant, reserved)?;
+    }
+    Ok(Some(Place { at: grant.path.clone(), what }))
+}
+
+/// A symbolic link is judged by where it leads, so this looks at the source and not at the name.
+fn forbid(source: &Path, grant: &Grant, reserved: &Reserved<'_>) -> Result<(), PlanError> {
+    let forbidden = |why| Err(PlanError::Forbidden { path: grant.path.clone(), why });
+    if source == Path::new("/") {
+        return forbidden("that is everything; grant the directories that are needed");
+    }
+    for kernel in ["/proc", "/sys", "/dev"] {
+        if source.starts_with(kernel) && source != Path::new("/dev/null") {
+            return forbidden("the kernel's own files are the sandbox's to make");
+        }
+    }
+    for own in [reserved.state, reserved.record] {
+        if own.starts_with(source) || source.starts_with(own) {
+            return forbidden("it holds Creel's own records, which no sandbox may see; use --record or XDG_STATE_HOME to keep them elsewhere");
+        }
+    }
+    Ok(())
+}
+
+/// Everything that exists now and that a pattern of `hide:` takes.
+fn hidden_by_pattern(filesystem: &Filesystem) -> Result<Vec<PathBuf>, PlanError> {
+    let mut found = Vec::new();
+    for pattern in filesystem.hidden() {
+        let mut left = MOST_ENTRIES;
+        let too_large =
+            || PlanError::TooLarge { base: pattern.base().to_owned(), pattern: pattern.as_str().to_owned() };
+        search(pattern.base(), &mut left, &mut |path| {
+            let takes = pattern.matches(path) && filesystem.access(path) == Some(Access::Hide);
+            if takes {
+                found.push(path.to_owned());
+            }
+            takes
+        })
+        .ok_or_else(too_large)?;
+    }
+    Ok(found)
+}
+
+/// Calls `take` for every entry beneath `dir`, not following links, not into what was taken. `None` when there are
+/// more than `left`.
+fn search(dir: &Path, left: &mut usize, take: &mut dyn FnMut(&Path) -> bool) -> Option<()> {
+    let Ok(entries) = std::fs::read_dir(dir) else { return Some(()) };
+    for entry in entries.flatten() {
+        *left = left.checked_sub(1)?;
+        let path = entry.path();
+        if !take(&path) && entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            search(&path, left, take)?;
+        }
+    }
+    Some(())
+}
+
+/// The limits, in the plan's words.
+pub fn limits(policy: &Policy) -> Limits {
+    let limits = policy.process().limits();
+    Limits {
+        processes: limits.processes,
+        memory: limits.memory,
+        millicpus: limits.millicpus,
+        open_files: limits.open_files,
+        file_size: limits.file_size,
+        time: limits.time,
+    }
+}
+
+/// Where the system directories come from.
+pub fn root(dir: Option<&Path>) -> io::Result<Root> {
+    match dir {
+        None => Ok(Root::Host),
+        Some(dir) => Ok(Root::Dir(dir.canonicalize()?)),
+    }
+}
+
+/// The plan in words, for the record.
+pub fn summary(places: &[Place], policy: &Policy) -> Vec<String> {
+    let mut lines: Vec<String> = places
+        .iter()
+        .map(|place| {
+            let verb = match place.what {
+                What::Read(_) => "read",
+                What::Write(_) => "write",
+                What::Hidden => "hide",
+                What::Scratch => "scratch",
+            };
+            format!("{verb} {}", place.at.display())
+        })
+        .collect();
+    lines.extend(policy.inference().backends().iter().map(|b| format!("model backend {} at {}", b.name, b.base_url)));
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    fn user() -> User {
+        User { name: "ada".into(), uid: 1000, gid: 1000, home: "/home/ada".into() }
+    }
+
+    fn planned(workspace: &Path, yaml: &str) -> Result<Vec<Place>, PlanError> {
+        let document = creel_api::control::Document {
+            name: "test".into(),
+            text: format!("version: 1\nname: test\nfilesystem:\n{yaml}\n"),
+            base: "/".into(),
+        };
+        let policy = crate::policies::compile(&[document], workspace, &[]).expect("a valid policy");
+        let reserved = Reserved { state: Path::new("/nonexistent/state"), record: Path::new("/nonexistent/record") };
+        places(policy.filesystem(), &user(), &reserved)
+    }
+
+    #[test]
+    fn what_a_pattern_hides_is_found_and_not_looked_into() {
+        let dir = tempfile::tempdir().unwrap();
+        let ws = dir.path().canonicalize().unwrap();
+        fs::create_dir_all(ws.join("a/b")).unwrap();
+        fs::write(ws.join("a/b/.env"), "").unwrap();
+        fs::write(ws.join(".env"), "").unwrap();
+        let places = planned(&ws, "  workspace: { path: ., access: write }\n  hide: [\"./**/.env\"]").unwrap();
+        let hidden: Vec<_> = places.iter().filter(|p| p.what == What::Hidden).map(|p| p.at.clone()).collect();
+        assert_eq!(hidden, [ws.join(".env"), ws.join("a/b/.env")]);
+    }
+
+    #[test]
+    fn a_link_into_the_kernels_files_is_judged_by_where_it_leads() {
+        let dir = tempfile::tempdir().unwrap();
+        let ws = dir.path().canonicalize().unwrap();
+        std::os::unix::fs::symlink("/proc/self", ws.join("link")).unwrap();
+        let result = planned(&ws, &format!("  read: [\"{}/link\"]", ws.display()));
+        assert!(matches!(result, Err(PlanError::Forbidden { .. })), "{result:?}");
+    }
+
+    #[test]
+    fn a_path_that_is_missing_is_an_error_unless_it_is_optional() {
+        let dir = tempfile::tempdir().unwrap();
+        let ws = dir.path().canonicalize().unwrap();
+        let missing = planned(&ws, "  read: [./none]");
+        assert!(matches!(missing, Err(PlanError::Missing { .. })), "{missing:?}");
+        assert!(planned(&ws, "  read: [{ path: ./none, optional: true }]").is_ok());
+    }
+}

@@ -1,0 +1,267 @@
+//! Everything that is made before the first process of a sandbox exists: names, policy, certificates, record, plan.
+
+use crate::control::Seed;
+use crate::environment::{self, Sources as EnvSources};
+use crate::etc::{self, Sources as EtcSources, User};
+use crate::order::{Order, Voice};
+use crate::plan::{self, Reserved};
+use crate::{RunError, policies, records};
+use creel_api::control::{Document, Status, socket_name};
+use creel_api::enforced::Enforced;
+use creel_api::plan::{Place, Plan, WindowSize};
+use creel_audit::{About, Record};
+use creel_net::authority::Authority;
+use creel_net::bundle;
+use creel_net::trust::Trust;
+use creel_policy::{Mode, Policy, Resolution};
+use creel_types::{SandboxId, SandboxName, Size};
+use std::ffi::OsString;
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::net::{SocketAddr, UnixListener};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Size of each private directory when the policy does not say.
+const SCRATCH: Size = Size(4 << 30);
+
+/// What a warden lives by.
+pub struct Prepared {
+    /// The sandbox's name.
+    pub name: SandboxName,
+    /// The identity of this run.
+    pub id: SandboxId,
+    /// The workspace on the host.
+    pub workspace: PathBuf,
+    /// The policy's documents.
+    pub documents: Vec<Document>,
+    /// The operator's own mappings.
+    pub resolve: Vec<Resolution>,
+    /// The policy.
+    pub policy: Arc<Policy>,
+    /// The record.
+    pub record: Arc<Record>,
+    /// The sandbox's certificate authority.
+    pub authority: Arc<Authority>,
+    /// Who vouches for upstream servers.
+    pub trust: Arc<Trust>,
+    /// Who runs inside.
+    pub user: User,
+    /// Creel's own state.
+    pub state: PathBuf,
+    /// What stands where.
+    pub places: Vec<Place>,
+    /// The command's environment.
+    pub env: Vec<(OsString, OsString)>,
+    /// The command.
+    pub command: Vec<OsString>,
+    /// How much is said.
+    pub voice: Voice,
+    /// The control socket, until it is served.
+    pub socket: Option<UnixListener>,
+}
+
+/// Prepares a run; nothing is left behind when this fails.
+pub fn prepare(order: Order) -> Result<(Prepared, Plan), RunError> {
+    let workspace = workspace(&order.workspace)?;
+    let policy = policies::compile(&order.documents, &workspace, &order.resolve)?;
+    let id = identity()?;
+    let name = match &order.name {
+        Some(name) => name.clone(),
+        None => name_after(&order.command, id)?,
+    };
+    let socket = claim(&name)?;
+    let user = whoami()?;
+    let trust = trust(&order.trust)?;
+    let authority = Authority::new(name.as_str()).map_err(RunError::Authority)?;
+    let state = records::state()?;
+    let record_dir = records::make(order.record.as_deref(), &name, id)?;
+    let reserved = Reserved { state: &state, record: &record_dir };
+    let places = plan::places(policy.filesystem(), &user, &reserved)?;
+    let about = About { name: name.clone(), id, version: env!("CARGO_PKG_VERSION").to_owned() };
+    let record = Record::create(&record_dir, about).map_err(RunError::Record)?;
+    let env = environment(&order, &user, &name, &places);
+    let plan = Plan {
+        hostname: name.to_string(),
+        root: plan::root(order.root.as_deref()).map_err(|source| RunError::Root { source })?,
+        etc: etc(&order, &name, &user, &authority, &trust),
+        scratch: policy.process().limits().disk.unwrap_or(SCRATCH),
+        cwd: cwd(&policy, &workspace, &user),
+        env: env.clone(),
+        command: order.command.clone(),
+        terminal: order.terminal.then(window),
+        limits: plan::limits(&policy),
+        places: places.clone(),
+    };
+    let prepared = Prepared {
+        name,
+        id,
+        workspace,
+        documents: order.documents,
+        resolve: order.resolve,
+        policy: Arc::new(policy),
+        record: Arc::new(record),
+        authority: Arc::new(authority),
+        trust: Arc::new(trust),
+        user,
+        state,
+        places,
+        env,
+        command: order.command,
+        voice: order.voice,
+        socket: Some(socket),
+    };
+    Ok((prepared, plan))
+}
+
+impl Prepared {
+    /// What further commands and `status` start from.
+    pub fn seed(&self) -> Seed {
+        Seed {
+            env: self.env.clone(),
+            cwd: cwd(&self.policy, &self.workspace, &self.user),
+            status: Status {
+                name: self.name.to_string(),
+                id: self.id.to_string(),
+                warden: std::process::id(),
+                init: 0,
+                started: now(),
+                command: self.command.iter().map(|c| c.to_string_lossy().into_owned()).collect(),
+                workspace: self.workspace.clone(),
+                generation: 1,
+                mode: mode(&self.policy).to_owned(),
+                record: self.record.path().to_owned(),
+                connections: 0,
+                enforced: Enforced::default(),
+            },
+        }
+    }
+}
+
+/// The policy's mode as a word.
+pub fn mode(policy: &Policy) -> &'static str {
+    match policy.mode() {
+        Mode::Enforce => "enforce",
+        Mode::Observe => "observe",
+    }
+}
+
+/// A workspace is a directory, and neither everything nor the operator's whole home.
+fn workspace(asked: &Path) -> Result<PathBuf, RunError> {
+    let bad = |why: String| RunError::Workspace { path: asked.to_owned(), why };
+    let path = asked.canonicalize().map_err(|error| bad(error.to_string()))?;
+    if !path.is_dir() {
+        return Err(bad("it is no directory".into()));
+    }
+    let home = policies::home().and_then(|home| home.canonicalize().ok());
+    if home.is_some_and(|home| home.starts_with(&path)) {
+        return Err(bad("it is, or holds, your home directory; choose a project with --workspace DIR".into()));
+    }
+    Ok(path)
+}
+
+fn identity() -> Result<SandboxId, RunError> {
+    let mut bits = [0; 16];
+    match rustix::rand::getrandom(&mut bits, rustix::rand::GetRandomFlags::empty()) {
+        Ok(16) => Ok(SandboxId::from_random(bits)),
+        Ok(_) => Err(RunError::Random(rustix::io::Errno::IO)),
+        Err(errno) => Err(RunError::Random(errno)),
+    }
+}
+
+/// `bash-3f2a`: the command's name as far as it fits, and a few digits that tell two of them apart.
+fn name_after(command: &[OsString], id: SandboxId) -> Result<SandboxName, RunError> {
+    let program = command.first().and_then(|c| Path::new(c).file_name()).unwrap_or_default().to_string_lossy();
+    let stem: String = program.to_lowercase().chars().filter(char::is_ascii_alphanumeric).take(32).collect();
+    let stem = if stem.is_empty() { "sandbox" } else { &stem };
+    Ok(format!("{stem}-{}", &id.to_string()[..4]).parse()?)
+}
+
+/// Takes the sandbox's name: nobody else has it while this socket lives.
+fn claim(name: &SandboxName) -> Result<UnixListener, RunError> {
+    let uid = rustix::process::getuid().as_raw();
+    SocketAddr::from_abstract_name(socket_name(uid, name.as_str()))
+        .and_then(|addr| UnixListener::bind_addr(&addr))
+        .map_err(|source| match source.kind() {
+            std::io::ErrorKind::AddrInUse => RunError::NameTaken(name.to_string()),
+            _ => RunError::Socket(source),
+        })
+}
+
+fn whoami() -> Result<User, RunError> {
+    let (uid, gid) = (rustix::process::getuid().as_raw(), rustix::process::getgid().as_raw());
+    let home = policies::home().ok_or(policies::CompileError::NoHome)?;
+    Ok(User { name: login(uid), uid, gid, home })
+}
+
+/// The login name that `/etc/passwd` gives the user, else `user`: it goes into a file of one line, so it must be plain.
+fn login(uid: u32) -> String {
+    let table = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
+    let found = table.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        let name = fields.next()?;
+        (fields.nth(1)?.parse() == Ok(uid)).then(|| name.to_owned())
+    });
+    found.filter(|name| !name.is_empty() && name.bytes().all(|b| b.is_ascii_graphic())).unwrap_or_else(|| "user".into())
+}
+
+fn trust(files: &[PathBuf]) -> Result<Trust, RunError> {
+    let read = |path: &PathBuf| {
+        std::fs::read(path)
+            .map(|bytes| (path.display().to_string(), bytes))
+            .map_err(|source| RunError::TrustFile { path: path.clone(), source })
+    };
+    let extra = files.iter().map(read).collect::<Result<Vec<_>, _>>()?;
+    Trust::new(&extra).map_err(RunError::Trust)
+}
+
+fn environment(order: &Order, user: &User, name: &SandboxName, places: &[Place]) -> Vec<(OsString, OsString)> {
+    let system = ["/usr", "/bin", "/sbin", "/opt"];
+    let visible = |dir: &Path| {
+        system.iter().any(|s| dir.starts_with(s))
+            || places.iter().any(|p| dir.starts_with(&p.at) && !matches!(p.what, creel_api::plan::What::Scratch))
+    };
+    environment::build(&EnvSources {
+        operator: &|key| std::env::var_os(key),
+        extra: &order.env,
+        home: &user.home,
+        user: &user.name,
+        name: name.as_str(),
+        visible: &visible,
+    })
+}
+
+fn etc(
+    order: &Order,
+    name: &SandboxName,
+    user: &User,
+    authority: &Authority,
+    trust: &Trust,
+) -> Vec<creel_api::plan::Injected> {
+    let root = order.root.as_deref().unwrap_or(Path::new("/"));
+    let system = root.join("etc");
+    let mut authorities = vec![authority.der().clone()];
+    authorities.extend(trust.extra().iter().cloned());
+    let machine = bundle::find(root, &bundle::PEM_PLACES).map(|(_, bytes)| bytes);
+    let pem = bundle::pem(machine.as_deref(), &authorities);
+    let java = etc::java_store(&system).map(|store| {
+        bundle::java(std::fs::read(store).ok().as_deref(), machine.as_deref(), &authorities)
+    });
+    etc::files(&EtcSources { hostname: name.as_str(), user, bundle: &pem, java: java.as_deref(), system: &system })
+}
+
+/// The workspace where the policy grants it, else the home inside.
+fn cwd(policy: &Policy, workspace: &Path, user: &User) -> PathBuf {
+    match policy.filesystem().access(workspace) {
+        Some(creel_policy::Access::Read | creel_policy::Access::Write) => workspace.to_owned(),
+        _ => user.home.clone(),
+    }
+}
+
+fn window() -> WindowSize {
+    let (rows, cols) = crate::terminal::size(rustix::stdio::stdout());
+    WindowSize { rows, cols }
+}
+
+fn now() -> String {
+    jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+}

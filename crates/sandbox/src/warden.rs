@@ -1,0 +1,274 @@
+//! The life of one sandbox, from a plan to the record's last line.
+//!
+//! One thread with a runtime serves the exit, the control socket and init; one more answers seccomp notifications,
+//! and two relay the terminal where there is one.
+
+use crate::change::Change;
+use crate::control::Control;
+use crate::jobs::Jobs;
+use crate::journal::Scribe;
+use crate::mounts::Mounts;
+use crate::order::Voice;
+use crate::prepare::Prepared;
+use crate::relay::Relay;
+use crate::{RunError, models, plan, witness};
+use creel_audit as audit;
+use creel_audit::Event;
+use creel_jail::Started;
+use creel_kernel::cgroup::Group;
+use creel_jail::link::{MAIN, NotRun, Order as Say, Report, Target};
+use creel_net::resolve::Resolver;
+use creel_net::synthetic::Synthetic;
+use creel_proxy::{Exit, Limits, Outward, PolicyCell};
+use creel_types::Generation;
+use rustix::process::{Signal, WaitId, WaitIdOptions, pidfd_send_signal, waitid};
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::unix::AsyncFd;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
+
+/// How long a command may take to end after it was asked to.
+const GRACE: Duration = Duration::from_secs(10);
+/// The exit code when the wall time was used up, as `timeout(1)` has it.
+const TIMED_OUT: i32 = 124;
+
+/// Why a sandbox ended, and with what.
+#[derive(Debug, Clone)]
+pub struct Outcome {
+    /// Exit code as a shell says it.
+    pub code: i32,
+    /// In words.
+    pub reason: String,
+}
+
+/// Asks the warden to end the sandbox.
+#[derive(Debug)]
+pub struct Stop {
+    /// How long the command may take.
+    pub grace: Duration,
+}
+
+/// Lives the sandbox's life; gives the command's exit code.
+pub fn live(prepared: Prepared, started: Started) -> Result<i32, RunError> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(RunError::Runtime)?;
+    let code = runtime.block_on(Warden::wire(prepared, started)?.serve());
+    // What still runs on other threads belongs to connections that are over.
+    runtime.shutdown_background();
+    code
+}
+
+struct Warden {
+    prepared: Prepared,
+    scribe: Arc<Scribe>,
+    jobs: Arc<Jobs>,
+    init: AsyncFd<OwnedFd>,
+    relay: Option<Relay>,
+    stops: mpsc::Receiver<Stop>,
+    _group: Group,
+}
+
+impl Warden {
+    /// Wires the parts together and starts to serve what the sandbox will ask for.
+    fn wire(mut prepared: Prepared, started: Started) -> Result<Self, RunError> {
+        let Started { init, pid, enforced, tcp, dns, notify, terminal, init_link, scaffold, spaces, group, redirect } = started;
+        let cell = Arc::new(PolicyCell::new(Generation::FIRST, Arc::clone(&prepared.policy)));
+        let scribe = Arc::new(Scribe::new(Arc::clone(&prepared.record), Arc::clone(&cell)));
+        let (names, resolver) = (Synthetic::default(), Arc::<Resolver>::default());
+        let ordered = witness::Ordered::default();
+        crate::jobs::order(&ordered, &prepared.command);
+        let witness = witness::start(witness::Setting {
+            listener: notify,
+            init: pid,
+            cell: Arc::clone(&cell),
+            scribe: Arc::clone(&scribe),
+            names: names.clone(),
+            ordered: Arc::clone(&ordered),
+        })
+        .map_err(RunError::Runtime)?;
+        let outward = Outward::new(Arc::clone(&cell), Arc::clone(&prepared.trust), Arc::clone(&resolver), Limits::default());
+        let models = Arc::new(models::Switch::new(Arc::new(outward), Arc::clone(&cell), Arc::clone(&scribe)));
+        models.put(models.prepare(&prepared.policy)?);
+        let exit = Exit::with(
+            creel_proxy::Setting {
+                policy: Arc::clone(&cell),
+                record: Arc::clone(&scribe) as _,
+                witness: Arc::new(witness),
+                authority: Arc::clone(&prepared.authority),
+                trust: Arc::clone(&prepared.trust),
+                models: Arc::clone(&models) as _,
+                limits: Limits::default(),
+            },
+            names,
+            resolver,
+        );
+        for listener in tcp {
+            tokio::spawn(Arc::clone(&exit).serve_tcp(listener, redirect));
+        }
+        for socket in dns {
+            tokio::spawn(Arc::clone(&exit).serve_dns(socket));
+        }
+        let relay = terminal.map(Relay::start).transpose().map_err(RunError::Terminal)?;
+        let jobs = Arc::new(Jobs::new(init_link, ordered).map_err(RunError::Runtime)?);
+        let (stop, stops) = mpsc::channel(1);
+        scribe.event(&Event::Start(start_event(&prepared, &enforced))).map_err(RunError::Journal)?;
+        if prepared.voice == Voice::Json {
+            say_json(&serde_json::json!({ "started": prepared.name.as_str(), "record": prepared.record.path(), "enforced": enforced }));
+        }
+        let mounts = Mounts { spaces, scaffold, init: pid };
+        let change = Change::new(&prepared, cell, exit, models, (Arc::clone(&scribe), mounts));
+        let control = Control { jobs: Arc::clone(&jobs), change, stop, enforced, init: pid, seed: prepared.seed() };
+        tokio::spawn(control.serve(prepared.socket.take().ok_or(RunError::NoSocket)?));
+        let init = crate::jobs::watch(init).map_err(RunError::Runtime)?;
+        Ok(Self { prepared, scribe, jobs, init, relay, stops, _group: group })
+    }
+
+    async fn serve(mut self) -> Result<i32, RunError> {
+        self.jobs.say(&Say::Go, &[]).map_err(RunError::Init)?;
+        let outcome = self.until_the_end().await;
+        self.end();
+        drop(self.relay.take());
+        let event = audit::Exit { code: Some(outcome.code), signal: None, reason: outcome.reason.clone() };
+        let written = self.scribe.event(&Event::Exit(event));
+        self.last_words(&outcome, written.is_err());
+        Ok(outcome.code)
+    }
+
+    /// Waits for whatever ends the sandbox first.
+    async fn until_the_end(&mut self) -> Outcome {
+        let mut signals = Signals::listen();
+        let limit = self.prepared.policy.process().limits().time;
+        let time = async { match limit { Some(limit) => tokio::time::sleep(limit).await, None => std::future::pending().await } };
+        let mut deadline = std::pin::pin!(tokio::time::sleep(Duration::from_secs(u64::from(u32::MAX))));
+        let mut stopping = None;
+        tokio::pin!(time);
+        loop {
+            tokio::select! {
+                report = self.jobs.next() => match report {
+                    Some(report) => if let Some(outcome) = self.heard(report) { return stopped(outcome, stopping) },
+                    None => return stopped(Outcome { code: 137, reason: "the sandbox's init was killed".into() }, stopping),
+                },
+                _ = self.init.readable() => return stopped(Outcome { code: 137, reason: "the sandbox's init was killed".into() }, stopping),
+                number = signals.next() => {
+                    let _ = self.jobs.say(&Say::Signal { to: Target::Job(MAIN), signal: number }, &[]);
+                    if number == Signal::TERM.as_raw() {
+                        deadline.as_mut().reset(tokio::time::Instant::now() + GRACE);
+                    }
+                }
+                Some(stop) = self.stops.recv() => {
+                    stopping = Some("stopped by its owner");
+                    if stop.grace.is_zero() {
+                        return Outcome { code: 137, reason: "stopped by its owner".into() };
+                    }
+                    let _ = self.jobs.say(&Say::Signal { to: Target::All, signal: Signal::TERM.as_raw() }, &[]);
+                    deadline.as_mut().reset(tokio::time::Instant::now() + stop.grace);
+                }
+                () = &mut deadline => return stopped(Outcome { code: 137, reason: "killed: it did not end when asked".into() }, stopping),
+                () = &mut time => return Outcome { code: TIMED_OUT, reason: format!("time limit of {:?} reached", limit.unwrap_or_default()) },
+            }
+        }
+    }
+
+    /// What init reports; an outcome when it is about the command itself.
+    fn heard(&self, report: Report) -> Option<Outcome> {
+        match report {
+            Report::Exited { job: MAIN, exit } => {
+                Some(Outcome { code: exit.status(), reason: "the command ended".into() })
+            }
+            Report::NotRun { job: MAIN, why } => {
+                let name = self.prepared.command.first().map(|c| c.to_string_lossy().into_owned()).unwrap_or_default();
+                let reason = match &why {
+                    NotRun::NotFound => format!("{name}: not found in the sandbox"),
+                    NotRun::NotExecutable(error) => format!("{name}: cannot be executed: {error}"),
+                    NotRun::Failed(error) => format!("{name}: {error}"),
+                };
+                say(&format!("creel: {reason}"));
+                Some(Outcome { code: why.status(), reason })
+            }
+            _ => None,
+        }
+    }
+
+    /// Ends everything inside and waits until it is gone.
+    fn end(&self) {
+        let init = self.init.get_ref();
+        let _ = pidfd_send_signal(init, Signal::KILL);
+        let _ = waitid(WaitId::PidFd(init.as_fd()), WaitIdOptions::EXITED);
+    }
+
+    fn last_words(&self, outcome: &Outcome, unwritten: bool) {
+        let refused = self.scribe.refusals();
+        if self.prepared.voice == Voice::Json {
+            say_json(&serde_json::json!({
+                "ended": self.prepared.name.as_str(), "code": outcome.code, "reason": outcome.reason,
+                "refused": refused, "record": self.prepared.record.path(), "record_complete": !unwritten,
+            }));
+        }
+        if outcome.code == TIMED_OUT && outcome.reason.starts_with("time limit") {
+            say(&format!("creel: {}", outcome.reason));
+        }
+        if unwritten {
+            say("creel: the record could not be finished");
+        }
+        if refused > 0 && self.prepared.voice == Voice::Plain {
+            let path = self.prepared.record.path().display();
+            say(&format!("creel: {refused} refused; see: creel audit show {path} --refused"));
+        }
+    }
+}
+
+fn stopped(outcome: Outcome, why: Option<&str>) -> Outcome {
+    Outcome { reason: why.map_or(outcome.reason, str::to_owned), ..outcome }
+}
+
+fn start_event(prepared: &Prepared, enforced: &creel_api::enforced::Enforced) -> audit::Start {
+    audit::Start {
+        name: prepared.name.to_string(),
+        id: prepared.id.to_string(),
+        command: audit::Argv::new(&prepared.command),
+        policy_digest: crate::change::digest(&prepared.documents),
+        mode: crate::change::mode(&prepared.policy).to_owned(),
+        plan: plan::summary(&prepared.places, &prepared.policy),
+        layers: enforced.layers.clone(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+    }
+}
+
+/// The signals that are passed on to the command.
+struct Signals(mpsc::Receiver<i32>);
+
+impl Signals {
+    fn listen() -> Self {
+        let (send, receive) = mpsc::channel(8);
+        for kind in [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup(), SignalKind::quit(), SignalKind::user_defined1(), SignalKind::user_defined2()] {
+            let send = send.clone();
+            let Ok(mut stream) = signal(kind) else { continue };
+            tokio::spawn(async move {
+                while stream.recv().await.is_some() {
+                    if send.send(kind.as_raw_value()).await.is_err() {
+                        return;
+                    }
+                }
+            });
+        }
+        Self(receive)
+    }
+
+    async fn next(&mut self) -> i32 {
+        match self.0.recv().await {
+            Some(number) => number,
+            None => std::future::pending().await,
+        }
+    }
+}
+
+/// The one place of this crate that speaks to the person who runs it; standard error may be gone.
+fn say(text: &str) {
+    use std::io::Write;
+    let _ = writeln!(std::io::stderr(), "{text}");
+}
+
+fn say_json(value: &serde_json::Value) {
+    say(&value.to_string());
+}

@@ -1,0 +1,96 @@
+//! SHA-256 of executables, each file read once as long as it does not change.
+
+use creel_types::Digest;
+use sha2::{Digest as _, Sha256};
+use std::collections::HashMap;
+use std::fs::{File, Metadata};
+use std::io::Read;
+use std::os::unix::fs::MetadataExt;
+
+/// The largest executable that is read, in bytes; of a larger one there is no digest.
+const LARGEST: u64 = 1 << 30;
+/// How many files are remembered; then all are forgotten at once.
+const MOST: usize = 4096;
+
+/// What tells one state of one file from another.
+#[derive(PartialEq, Eq, Hash)]
+struct State {
+    device: u64,
+    inode: u64,
+    size: u64,
+    modified: (i64, i64),
+    changed: (i64, i64),
+}
+
+impl State {
+    fn of(meta: &Metadata) -> Self {
+        Self {
+            device: meta.dev(),
+            inode: meta.ino(),
+            size: meta.size(),
+            modified: (meta.mtime(), meta.mtime_nsec()),
+            changed: (meta.ctime(), meta.ctime_nsec()),
+        }
+    }
+}
+
+/// The digests known so far.
+#[derive(Default)]
+pub struct Digests(HashMap<State, Digest>);
+
+impl Digests {
+    /// The digest of a regular file; `None` when it is none, too large, or cannot be read.
+    pub fn of(&mut self, file: &File) -> Option<Digest> {
+        let meta = file.metadata().ok().filter(|meta| meta.is_file() && meta.len() <= LARGEST)?;
+        let state = State::of(&meta);
+        if let Some(known) = self.0.get(&state) {
+            return Some(*known);
+        }
+        let digest = read(file)?;
+        // A file that changed while it was read is read again next time.
+        if State::of(&file.metadata().ok()?) == state {
+            if self.0.len() >= MOST {
+                self.0.clear();
+            }
+            self.0.insert(state, digest);
+        }
+        Some(digest)
+    }
+}
+
+fn read(mut file: &File) -> Option<Digest> {
+    let mut hash = Sha256::new();
+    let mut buffer = vec![0; 128 * 1024];
+    loop {
+        match file.read(&mut buffer) {
+            Ok(0) => return Some(Digest(hash.finalize().into())),
+            Ok(n) => hash.update(&buffer[..n]),
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+            Err(_) => return None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+
+    #[test]
+    fn a_file_that_changes_has_another_digest() {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        file.write_all(b"abc").unwrap();
+        let mut digests = Digests::default();
+        let open = || File::open(file.path()).unwrap();
+        let first = digests.of(&open()).unwrap();
+        assert_eq!(first.to_string(), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+        assert_eq!(digests.of(&open()), Some(first));
+        std::fs::OpenOptions::new().append(true).open(file.path()).unwrap().write_all(b"d").unwrap();
+        assert_ne!(digests.of(&open()), Some(first));
+    }
+
+    #[test]
+    fn a_directory_has_none() {
+        assert_eq!(Digests::default().of(&File::open("/").unwrap()), None);
+    }
+}

@@ -1,0 +1,186 @@
+//! Who does what: answers the seccomp notifications of `connect`, `execve` and `execveat`.
+//!
+//! A thread of its own, so that a caller never waits for the proxy. At `connect` it learns which program calls, pins
+//! the socket's source port, notes both, and lets the call go on; the proxy asks with the two addresses of the
+//! connection that arrives (see `docs/decisions/0003-attribution-binds-before-connect.md`). A connection without
+//! such a note has no caller and matches no `from:` rule.
+
+mod callers;
+mod digests;
+mod execution;
+mod flows;
+mod wanted;
+
+use crate::journal::Scribe;
+use callers::Callers;
+use creel_kernel::notify::{Answer, Call, Listener};
+use creel_kernel::seccomp;
+use creel_net::synthetic::{self, Synthetic};
+use creel_policy::{Connect, Mode};
+use creel_proxy::{Journal, PolicyCell, Refused, Who};
+use creel_types::{Caller, Host};
+use flows::Flows;
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::Errno;
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
+use std::collections::VecDeque;
+use std::ffi::OsString;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use wanted::Wanted;
+
+/// Ports where HTTP is customary: a refusal there is said in HTTP, by the proxy, and not by `connect`.
+const CUSTOMARY_HTTP: [u16; 10] = [80, 443, 3000, 5000, 8000, 8008, 8080, 8443, 8888, 9000];
+
+/// What the proxy asks.
+#[derive(Clone, Default)]
+pub struct Witness {
+    flows: Arc<Flows>,
+}
+
+impl creel_proxy::Witness for Witness {
+    fn who(&self, source: SocketAddr, destination: SocketAddr) -> Option<Arc<Caller>> {
+        self.flows.take(source, destination)
+    }
+}
+
+/// What the witness needs to know.
+pub struct Setting {
+    /// The seccomp listener.
+    pub listener: OwnedFd,
+    /// Process id of the sandbox's init.
+    pub init: u32,
+    /// The policy in force.
+    pub cell: Arc<PolicyCell>,
+    /// The record.
+    pub scribe: Arc<Scribe>,
+    /// The addresses that stand for names.
+    pub names: Synthetic,
+    /// Commands that init was told to run, in order.
+    pub ordered: Ordered,
+}
+
+/// Commands that init was told to run, in order. A process that init forks has init's memory until it executes, and
+/// that cannot be read from outside; so what it executes is known from here.
+pub type Ordered = Arc<Mutex<VecDeque<Vec<OsString>>>>;
+
+/// Starts to serve the listener.
+pub fn start(setting: Setting) -> io::Result<Witness> {
+    let witness = Witness::default();
+    let server = Server {
+        listener: Listener::new(setting.listener),
+        callers: Callers::new(setting.init),
+        flows: Arc::clone(&witness.flows),
+        cell: setting.cell,
+        scribe: setting.scribe,
+        names: setting.names,
+        ordered: setting.ordered,
+    };
+    thread::Builder::new().name("witness".into()).stack_size(256 * 1024).spawn(move || server.serve())?;
+    Ok(witness)
+}
+
+struct Server {
+    listener: Listener,
+    callers: Callers,
+    flows: Arc<Flows>,
+    cell: Arc<PolicyCell>,
+    scribe: Arc<Scribe>,
+    names: Synthetic,
+    ordered: Ordered,
+}
+
+impl Server {
+    /// Until the last process of the sandbox is gone. A listener that fails answers nobody: every call that asks for
+    /// it is then refused by the kernel (`ENOSYS`).
+    fn serve(mut self) {
+        while self.wait() {
+            let Ok(next) = self.listener.next() else { return };
+            let Some(call) = next else { continue };
+            let answer = match self.judge(&call) {
+                Ok(()) => Answer::Continue,
+                Err(errno) => Answer::Refuse(errno),
+            };
+            // A caller that has gone meanwhile needs no answer.
+            let _ = self.listener.answer(&call, answer);
+        }
+    }
+
+    /// Waits for a call; false when nobody is left to call.
+    fn wait(&self) -> bool {
+        loop {
+            let mut fds = [PollFd::new(&self.listener, PollFlags::IN)];
+            match poll(&mut fds, None) {
+                Err(Errno::INTR) => {}
+                Err(_) => return false,
+                Ok(_) => return fds[0].revents().contains(PollFlags::IN),
+            }
+        }
+    }
+
+    fn judge(&mut self, call: &Call) -> Result<(), Errno> {
+        if i64::from(call.number) == seccomp::CONNECT { self.connect(call) } else { self.execute(call) }
+    }
+
+    fn connect(&mut self, call: &Call) -> Result<(), Errno> {
+        let wanted = wanted::read(call)?;
+        let Wanted::Address(destination) = wanted else { return Ok(()) };
+        let pidfd = self.callers.descriptor(call.thread)?;
+        let Some(socket) = wanted::socket(&pidfd, call, destination) else { return Ok(()) };
+        let search = self.wants_code(destination);
+        let caller = self.callers.of(call.thread, search);
+        if !self.listener.still_waits(call) {
+            return Err(Errno::SRCH);
+        }
+        if socket.is_stream() {
+            self.refuse_hopeless(destination, &caller)?;
+        }
+        let source = socket.pin(destination)?;
+        self.flows.note(source, destination, caller);
+        Ok(())
+    }
+
+    /// Whether a rule for this destination asks who calls, so that foreign code must be looked for.
+    fn wants_code(&self, destination: SocketAddr) -> bool {
+        let host = match self.names.name(destination.ip()) {
+            Some(name) => Host::Name(name),
+            None => Host::from_addr(destination.ip()),
+        };
+        self.cell.load().policy.wants_caller(&host, destination.port())
+    }
+
+    /// Refuses a destination that the program names by address and that no rule admits, with the errno that programs
+    /// understand, unless the refusal can be said better in HTTP.
+    fn refuse_hopeless(&self, destination: SocketAddr, caller: &Caller) -> Result<(), Errno> {
+        if synthetic::is_synthetic(destination.ip()) || CUSTOMARY_HTTP.contains(&destination.port()) || destination.port() == 53 {
+            return Ok(());
+        }
+        let now = self.cell.load();
+        let host = Host::from_addr(destination.ip());
+        let ask = Connect { host: &host, port: destination.port(), caller };
+        let Err(refusal) = now.policy.connect(&ask) else { return Ok(()) };
+        if now.policy.mode() == Mode::Observe {
+            return Ok(());
+        }
+        let port = destination.port();
+        let who = Who { connection: 0, caller, source: destination, host: &host, port, generation: now.generation };
+        let _ = self.scribe.refused(&Refused { who, refusal: &refusal, request: None, overlooked: false });
+        Err(Errno::CONNREFUSED)
+    }
+
+    fn execute(&mut self, call: &Call) -> Result<(), Errno> {
+        let caller = self.callers.of(call.thread, false);
+        let event = execution::read(call, &caller, self.callers.digests(), self.cell.generation());
+        self.callers.forget(call.thread);
+        match event {
+            // Only what init starts cannot be looked at: it is what the warden itself ordered.
+            None => match self.ordered.lock().unwrap_or_else(PoisonError::into_inner).pop_front() {
+                Some(command) => self.scribe.executed(execution::ordered(call, &command, self.cell.generation())).map_err(|_| Errno::IO),
+                None => Ok(()),
+            },
+            Some(event) => self.scribe.executed(event).map_err(|_| Errno::IO),
+        }
+    }
+}
