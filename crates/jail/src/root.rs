@@ -6,6 +6,7 @@
 
 mod devices;
 mod etc;
+mod patchwork;
 mod places;
 mod point;
 mod system;

@@ -1,6 +1,7 @@
 //! Where problems are gathered while documents are read.
 
 use crate::Problem;
+use std::collections::HashMap;
 
 /// A place in a document.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,8 +28,8 @@ impl Span {
 pub(crate) struct Problems {
     sources: Vec<(String, String)>,
     found: Vec<Found>,
-    /// What no excerpt may show.
-    secrets: Vec<String>,
+    /// What no excerpt may show, by document and line.
+    secrets: HashMap<(u32, u32), Vec<String>>,
 }
 
 /// A problem that can still be given a hint.
@@ -40,8 +41,12 @@ pub(crate) struct Found {
 }
 
 /// More than anybody reads; a hostile document could make millions.
-const MOST: usize = 1000;
+const MOST: usize = 200;
 const WIDEST: usize = 120;
+/// A line that is longer, or has more secrets, is not shown.
+const LONGEST_LINE: usize = 32 * 1024;
+const MOST_SECRETS: usize = 16;
+const LONGEST_MESSAGE: usize = 400;
 
 impl Found {
     pub(crate) fn hint(&mut self, hint: impl Into<String>) {
@@ -68,10 +73,10 @@ impl Problems {
     }
 
     /// Keeps a text that looks like a secret out of every excerpt.
-    pub(crate) fn conceal(&mut self, secret: &str) {
+    pub(crate) fn conceal(&mut self, span: Span, secret: &str) {
         // Shorter texts are no secrets, and masking them would make holes in the rest of the line.
         if secret.len() >= 4 {
-            self.secrets.push(secret.to_owned());
+            self.secrets.entry((span.file, span.line)).or_default().push(secret.to_owned());
         }
     }
 
@@ -87,7 +92,15 @@ impl Problems {
 
     pub(crate) fn finish(self) -> Vec<Problem> {
         let Self { sources, found, secrets } = self;
-        found.into_iter().map(|found| problem(found, &sources, &secrets)).collect()
+        let on_line =
+            |span: Span| secrets.get(&(span.file, span.line)).map(Vec::as_slice).unwrap_or_default();
+        found
+            .into_iter()
+            .map(|found| {
+                let secrets = on_line(found.span);
+                problem(found, &sources, secrets)
+            })
+            .collect()
     }
 }
 
@@ -95,8 +108,9 @@ fn problem(found: Found, sources: &[(String, String)], secrets: &[String]) -> Pr
     let Found { span, message, hint } = found;
     let (name, text) = sources.get(span.file as usize).map_or(("", ""), |(n, t)| (n, t));
     let line = text.split('\n').nth((span.line as usize).saturating_sub(1)).unwrap_or_default();
-    let masked = mask(line.trim_end_matches('\r'), secrets);
-    let column = span.column as usize;
+    let hidden = line.len() > LONGEST_LINE || secrets.len() > MOST_SECRETS;
+    let masked = if hidden { String::new() } else { mask(line.trim_end_matches('\r'), secrets) };
+    let column = if hidden { 0 } else { span.column as usize };
     let from = column.saturating_sub(WIDEST / 2);
     let from = if masked.chars().count() <= WIDEST { 0 } else { from };
     let excerpt: String = masked.chars().skip(from).take(WIDEST).map(printable).collect();
@@ -104,13 +118,20 @@ fn problem(found: Found, sources: &[(String, String)], secrets: &[String]) -> Pr
     Problem {
         file: name.to_owned(),
         line: span.line as usize,
-        column: column + 1,
+        column: span.column as usize + 1,
         length: (span.length as usize).min(room),
         offset: column - from,
         excerpt: excerpt.trim_end().to_owned(),
-        message: mask(&message, secrets).chars().map(printable).collect(),
-        hint: hint.map(|h| mask(&h, secrets)),
+        message: told(&message, secrets),
+        hint: hint.map(|hint| told(&hint, secrets)),
     }
+}
+
+/// A message as it may be shown.
+fn told(text: &str, secrets: &[String]) -> String {
+    let secrets = &secrets[..secrets.len().min(MOST_SECRETS)];
+    let short: String = text.chars().take(LONGEST_LINE).collect();
+    mask(&short, secrets).chars().take(LONGEST_MESSAGE).map(printable).collect()
 }
 
 /// The same number of characters, so that columns stay right.

@@ -59,10 +59,8 @@ impl<'a> Draft<'a> {
         if let Some(node) = document.get("name") {
             self.name(node, problems);
         }
-        match document.get("mode").and_then(Node::text) {
-            Some("observe") => self.mode = Mode::Observe,
-            Some("enforce") => self.mode = Mode::Enforce,
-            _ => {}
+        if let Some(node) = document.get("mode") {
+            self.mode(node, read.included, problems);
         }
         if let Some(node) = document.get("filesystem") {
             self.home(node);
@@ -120,6 +118,20 @@ impl<'a> Draft<'a> {
                     .add(node.span, format!("`{}` is not a name for a policy", error.text))
                     .hint("use 1 to 63 of a-z, 0-9, '-', '_', '.', beginning with a letter or digit");
             }
+            _ => {}
+        }
+    }
+
+    /// Whether refusals are carried out must be seen in the document that is run (law 1).
+    fn mode(&mut self, node: &Node, included: bool, problems: &mut Problems) {
+        match node.text() {
+            Some("observe") if included => {
+                problems
+                    .add(node.span, "`mode: observe` in a document that is included")
+                    .hint("write it at the top of the document that includes this one");
+            }
+            Some("observe") => self.mode = Mode::Observe,
+            Some("enforce") => self.mode = Mode::Enforce,
             _ => {}
         }
     }

@@ -29,7 +29,7 @@ pub(crate) struct Key {
 }
 
 /// The largest document, in bytes.
-pub(crate) const MAX_BYTES: usize = 4 << 20;
+pub(crate) const MAX_BYTES: usize = 2 << 20;
 const MAX_DEPTH: usize = 16;
 
 /// Reads one document; what is wrong goes to `problems`.

@@ -255,3 +255,40 @@ fn later_documents_add_and_their_scalars_win() {
     assert!(connect(&p, "a.com", 443, &NOBODY).is_ok());
     assert!(connect(&p, "b.com", 443, &NOBODY).is_err());
 }
+
+#[test]
+fn an_included_document_cannot_turn_enforcement_off() {
+    let load = |_: &str, _: &std::path::Path| {
+        Ok(Document {
+            name: "x.yaml".to_owned(),
+            text: "version: 1\nmode: observe\n".to_owned(),
+            base: "/x".into(),
+        })
+    };
+    assert!(compile(&[document("version: 1\ninclude: [./x.yaml]\n")], &operator(), &load).is_err());
+}
+
+#[test]
+fn an_included_document_may_deny_as_a_guard() {
+    let guard = "version: 1\nnetwork: { deny: [\"**.paste.com\"] }\n";
+    let load = |_: &str, _: &std::path::Path| {
+        Ok(Document { name: "guard.yaml".to_owned(), text: guard.to_owned(), base: "/x".into() })
+    };
+    assert!(compile(&[document("version: 1\ninclude: [./guard.yaml]\n")], &operator(), &load).is_ok());
+    assert!(compile(&[document(guard)], &operator(), &load).is_err());
+}
+
+#[test]
+fn a_hostile_document_costs_little() {
+    let start = std::time::Instant::now();
+    let key = format!("version: 1\n{}: sk-1234567\n", "x_key".repeat(100_000));
+    let many: String = (0..60_000).map(|i| format!("api_key{i}: sk-{i:07}\n")).collect();
+    let flow: String = (0..60_000).map(|i| format!("k_token{i}: sk-{i:07}, ")).collect();
+    for text in
+        [key, many, format!("{{ {flow} }}"), "[".repeat(100_000), "- ".repeat(100_000), "? ".repeat(100_000)]
+    {
+        let errors = compile(&[document(&text)], &operator(), &|_, _| Err(String::new())).unwrap_err();
+        assert!(errors.to_string().len() < 200_000);
+    }
+    assert!(start.elapsed().as_secs() < 60, "{:?}", start.elapsed());
+}

@@ -14,13 +14,16 @@ use creel_net::sniff::Spoken;
 use creel_net::synthetic::Synthetic;
 use creel_net::trust::Trust;
 use creel_net::{Socket, dns};
-use creel_policy::{Handling, Refusal};
+use creel_policy::{Handling, Mode, Refusal};
 use creel_types::Generation;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 use tokio::net::TcpStream;
+
+const NOT_HTTP: &str = "neither TLS nor HTTP was spoken; a rule for such a host says `raw: true`";
+const SILENT: &str = "the client said nothing; where the server speaks first a rule says `raw: true`";
 
 /// What an exit is made of.
 pub struct Setting {
@@ -121,26 +124,32 @@ impl Exit {
             }
         };
         if let Ok(Handling::Raw) = decided {
-            return tunnel::raw(self, place, socket).await;
+            // The server may be the one to speak first.
+            return Box::pin(tunnel::through(self, place, socket)).await;
         }
         let limits = &self.setting.limits;
-        let wait = if decided.is_ok() { limits.first_bytes } else { limits.denied_first_bytes };
+        let observing = self.setting.policy.load().policy.mode() == Mode::Observe;
+        let wait = if decided.is_ok() && !observing { limits.first_bytes } else { limits.denied_first_bytes };
         let spoken = accept::listen(&mut socket, wait).await;
         match (decided, spoken) {
-            (decided, Some(Spoken::Tls(hello))) => intercept::tls(self, place, socket, hello, decided).await,
+            (decided, Some(Spoken::Tls(hello))) => {
+                Box::pin(intercept::tls(self, place, socket, hello, decided)).await
+            }
             (_, Some(spoken @ (Spoken::Http1 | Spoken::Http2))) => {
-                intercept::plain(self, place, socket, spoken == Spoken::Http2).await;
+                Box::pin(intercept::plain(self, place, socket, spoken == Spoken::Http2)).await;
                 (0, 0)
             }
             (Err(refusal), _) => self.reset(place, &socket, &refusal),
-            (Ok(_), Some(_)) => {
-                let what = "neither TLS nor HTTP; a rule for this host must say `raw: true`";
-                self.reset(place, &socket, &crate::refusal::of_form(&place.connection.flow, what))
-            }
-            (Ok(_), None) => {
-                let what =
-                    "the client said nothing; where the server speaks first a rule must say `raw: true`";
-                self.reset(place, &socket, &crate::refusal::of_form(&place.connection.flow, what))
+            (Ok(_), said) => {
+                let what = if said.is_some() { NOT_HTTP } else { SILENT };
+                let refusal = crate::refusal::of_form(&place.connection.flow, what);
+                if !observing {
+                    return self.reset(place, &socket, &refusal);
+                }
+                match self.record_refusal(&place.connection.flow, &refusal, None, true) {
+                    Ok(()) => Box::pin(tunnel::through(self, place, socket)).await,
+                    Err(_) => self.reset(place, &socket, &refusal),
+                }
             }
         }
     }

@@ -11,11 +11,6 @@ use std::sync::atomic::Ordering;
 /// Connections outside that a spliced connection has.
 const ONE: usize = 1;
 
-/// Dials at once, as the server may be the one to speak first.
-pub(crate) async fn raw(exit: &Arc<Exit>, place: &Place, socket: Socket) -> (u64, u64) {
-    through(exit, place, socket).await
-}
-
 /// Dials, sends what the client said already, and moves bytes until both ends are done. Gives the bytes each way.
 pub(crate) async fn through(exit: &Arc<Exit>, place: &Place, socket: Socket) -> (u64, u64) {
     let flow = &place.connection.flow;

@@ -53,7 +53,7 @@ pub struct Stop {
 /// Lives the sandbox's life; gives the command's exit code.
 pub fn live(prepared: Prepared, started: Started) -> Result<i32, RunError> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(RunError::Runtime)?;
-    let code = runtime.block_on(Warden::wire(prepared, started)?.serve());
+    let code = runtime.block_on(async { Warden::wire(prepared, started)?.serve().await });
     // What still runs on other threads belongs to connections that are over.
     runtime.shutdown_background();
     code

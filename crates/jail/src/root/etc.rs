@@ -3,12 +3,13 @@
 //! The overlay's upper layer must be attached somewhere while the overlay is made; it is attached at `/etc` and the
 //! overlay over it, so nobody sees it. It also holds the empty file and directory that hide other things.
 
-use super::Ground;
+use super::{Ground, patchwork};
 use crate::{JailError, Step};
 use creel_api::plan::{Injected, Plan, Root};
 use creel_kernel::mount;
 use creel_kernel::{Named, SysError};
 use rustix::fs::{CWD, Mode, OFlags};
+use rustix::io::Errno;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::{Component, Path};
 
@@ -52,8 +53,16 @@ fn lay(ground: &Ground, plan: &Plan) -> Result<Voids, SysError> {
     };
     // Descriptors instead of paths: a path would have to be quoted.
     let layers = format!("/proc/self/fd/{}:/proc/self/fd/{}", layer.as_raw_fd(), system.as_raw_fd());
-    let overlay = mount::new("overlay", &[("lowerdir", &layers)], mount::READ)?;
-    mount::attach(overlay, &staging, "etc")?;
+    let tree = match mount::new("overlay", &[("lowerdir", &layers)], mount::READ) {
+        Err(error) if error.errno == Errno::INVAL => {
+            patchwork::fill(&layer, &system)?;
+            let tree = mount::clone_tree(&layer, Path::new("."))?;
+            mount::set_tree(&tree, mount::READ, mount::Flags::empty())?;
+            tree
+        }
+        other => other?,
+    };
+    mount::attach(tree, &staging, "etc")?;
     Ok(Voids(staging))
 }
 

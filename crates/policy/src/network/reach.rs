@@ -55,18 +55,18 @@ pub(crate) fn judge(admission: &Admission, addr: IpAddr) -> Result<(), Refusal> 
             Reason::Address(format!("not the one that was asked for, {asked}")),
         ));
     }
-    match judge_address(addr, &|block| admission.grants.name(addr, admission.port, block)) {
+    match judge_address(addr, &|addr, block| admission.grants.name(addr, admission.port, block)) {
         Ok(()) => Ok(()),
         Err(what) => Err(refuse(admission, addr, Reason::Address(what))),
     }
 }
 
-/// What is wrong with `addr`; `named` says whether a grant no wider than a block names it.
-fn judge_address(addr: IpAddr, named: &dyn Fn(IpNet) -> bool) -> Result<(), String> {
+/// What is wrong with `addr`; `named` says whether a grant no wider than a block names an address.
+fn judge_address(addr: IpAddr, named: &dyn Fn(IpAddr, IpNet) -> bool) -> Result<(), String> {
     if is_undialable(addr) {
         return Err(special(addr).map_or("not one that can be dialled", |s| s.what).to_owned());
     }
-    if is_metadata(addr) && !named(addr.into()) {
+    if is_metadata(addr) && !named(addr, addr.into()) {
         return Err("a cloud's metadata service".to_owned());
     }
     if let Some(inner) = wrapped(addr).map(IpAddr::V4)
@@ -74,10 +74,14 @@ fn judge_address(addr: IpAddr, named: &dyn Fn(IpNet) -> bool) -> Result<(), Stri
     {
         return Err(format!("a wrapping of {inner}, which is never dialled"));
     }
-    match special(addr) {
-        Some(special) if !named(special.block) => Err(special.what.to_owned()),
-        _ => Ok(()),
+    for addr in [Some(addr), wrapped(addr).map(IpAddr::V4)].into_iter().flatten() {
+        if let Some(special) = special(addr)
+            && !named(addr, special.block)
+        {
+            return Err(special.what.to_owned());
+        }
     }
+    Ok(())
 }
 
 /// Whether a backend may be at `addr`, which is canonical: anywhere but a metadata service.
@@ -131,7 +135,7 @@ mod tests {
     fn check(addr: &str, granted: &[&str], want: bool) {
         let nets: Vec<IpNet> = granted.iter().map(|n| n.parse().unwrap()).collect();
         let addr = addr.parse::<IpAddr>().unwrap().to_canonical();
-        let named = |block: IpNet| nets.iter().any(|n| n.contains(&addr) && block.contains(n));
+        let named = |addr: IpAddr, block: IpNet| nets.iter().any(|n| n.contains(&addr) && block.contains(n));
         assert_eq!(judge_address(addr, &named).is_ok(), want, "{addr} with {granted:?}");
     }
 
@@ -192,6 +196,8 @@ mod tests {
         check("10.1.2.3", &["0.0.0.0/0"], false);
         check("127.0.0.1", &["127.0.0.1/32"], true);
         check("64:ff9b::808:808", &["64:ff9b::/96"], true);
+        check("64:ff9b::a00:1", &["64:ff9b::/96"], false);
+        check("64:ff9b::a00:1", &["64:ff9b::/96", "10.0.0.0/8"], true);
     }
 
     #[test]

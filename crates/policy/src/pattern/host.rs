@@ -96,7 +96,7 @@ impl fmt::Display for HostPattern {
 }
 
 fn spelled(text: &str, addr: IpAddr) -> Result<HostPattern, PatternError> {
-    let usual = text.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
+    let usual = unbracketed(text).parse::<IpAddr>();
     if usual.is_ok_and(|usual| usual == addr) {
         return Ok(HostPattern::Addr(addr));
     }
@@ -104,8 +104,12 @@ fn spelled(text: &str, addr: IpAddr) -> Result<HostPattern, PatternError> {
         .hint(format!("write `{addr}`")))
 }
 
+fn unbracketed(text: &str) -> &str {
+    text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text)
+}
+
 fn net(text: &str) -> Result<HostPattern, PatternError> {
-    let Ok(net) = text.trim_start_matches('[').trim_end_matches(']').parse::<IpNet>() else {
+    let Ok(net) = unbracketed(text).parse::<IpNet>() else {
         return Err(PatternError::new(format!("`{text}` is neither a host nor a block of addresses"))
             .hint("write a host without a path, or a block as in `10.1.0.0/16`"));
     };
@@ -210,6 +214,9 @@ fn canonical_labels(text: &str, labels: &[&str]) -> Result<String, PatternError>
         }
         Err(e) => return Err(PatternError::new(format!("no host can match `{text}`: {e}"))),
     };
+    if name.as_str().split('.').count() != labels.len() {
+        return Err(PatternError::new(format!("`{text}` has dots that are not `.`")));
+    }
     let canonical = name.as_str().split('.').zip(labels);
     Ok(canonical.map(|(c, l)| if l.contains('*') { l } else { c }).collect::<Vec<_>>().join("."))
 }
@@ -257,6 +264,8 @@ mod tests {
             "*..a",
             "::ffff:10.0.0.0/104",
             "user@a.com",
+            "*.a。com",
+            "[10.0.0.0/8",
         ] {
             assert!(HostPattern::new(text).is_err(), "{text}");
         }

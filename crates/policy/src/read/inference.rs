@@ -11,6 +11,9 @@ use crate::yaml::Node;
 use crate::{Api, Backend, BaseUrl, Inference, Key, ModelRef, Operator, Route};
 use std::collections::HashMap;
 
+/// More than anybody writes; each call looks at every one.
+const MOST_ROUTES: usize = 1000;
+
 /// What was read so far.
 #[derive(Default)]
 pub(super) struct Draft {
@@ -84,6 +87,10 @@ impl Draft {
         };
         let model = (model != "*").then(|| model.to_owned());
         let model = ModelRef { backend: backend.to_owned(), model };
+        if self.routes.len() >= MOST_ROUTES {
+            problems.add(node.span, format!("more than {MOST_ROUTES} names of models"));
+            return;
+        }
         let at = self.routes.iter().position(|(r, _)| r.name == name).unwrap_or_else(|| {
             let route = Route { name: name.to_owned(), pattern: NamePattern::new(name), models: Vec::new() };
             self.routes.push((route, Vec::new()));
@@ -145,7 +152,7 @@ fn key(node: &Node, operator: &Operator, problems: &mut Problems) -> Option<Key>
         Some(("env", name)) if variable(name) => Some(Key::Env(name.to_owned())),
         Some(("file", path)) => expand(path, node.span, operator, problems).map(Key::File),
         _ => {
-            problems.conceal(text);
+            problems.conceal(node.span, text);
             problems
                 .add(node.span, "a key never stands in a policy")
                 .hint("say where it is: env:VARIABLE or file:PATH, or none");
@@ -160,7 +167,7 @@ fn base_url(node: &Node, problems: &mut Problems) -> Option<BaseUrl> {
         Ok(url) => Some(url),
         Err(why) => {
             if text.contains(['@', '?']) {
-                problems.conceal(text);
+                problems.conceal(node.span, text);
             }
             problems.add(node.span, why).hint("write it as in https://api.example.com/v1");
             None

@@ -10,6 +10,9 @@ use creel_types::RuleId;
 use ipnet::IpNet;
 use std::collections::{HashMap, HashSet};
 
+/// Each is held against every rule when a policy is compiled.
+const MOST_DENIES: usize = 4096;
+
 /// What was read so far.
 #[derive(Default)]
 pub(super) struct Draft {
@@ -30,7 +33,11 @@ pub(super) struct ReadRule {
 
 impl Draft {
     pub(super) fn add(&mut self, node: &Node, operator: &Operator, problems: &mut Problems) {
-        for item in node.list("deny") {
+        let denies = node.list("deny");
+        if denies.len() > MOST_DENIES {
+            problems.add(denies[MOST_DENIES].span, format!("more than {MOST_DENIES} denies"));
+        }
+        for item in denies.iter().take(MOST_DENIES) {
             self.deny.extend(target(item, problems).map(|t| (item.span, t)));
         }
         for item in node.list("rules") {

@@ -26,15 +26,21 @@ fn read(text: &str) -> Result<Target, PatternError> {
     }
     let (host, ports) = split(text)?;
     let host = HostPattern::new(host)?;
-    let unreachable = match &host {
-        HostPattern::Addr(addr) => is_undialable(*addr),
-        HostPattern::Net(net) => is_undialable(net.network()) && net.prefix_len() > 0,
-        _ => false,
-    };
-    if unreachable {
+    if unreachable(&host) {
         return Err(PatternError::new(format!("`{text}` can never match: no connection can be made there")));
     }
     Ok(Target { host, ports, written: text.into() })
+}
+
+/// Whether no connection can be made to anything that the pattern matches.
+fn unreachable(host: &HostPattern) -> bool {
+    match host {
+        HostPattern::Addr(addr) => is_undialable(*addr),
+        HostPattern::Net(net) => {
+            net.prefix_len() > 0 && is_undialable(net.network()) && is_undialable(net.broadcast())
+        }
+        HostPattern::Name(_) | HostPattern::Wild(_) => false,
+    }
 }
 
 fn split(text: &str) -> Result<(&str, Ports), PatternError> {
@@ -69,9 +75,9 @@ fn ports(text: &str) -> Result<Ports, PatternError> {
 pub(super) fn address(node: &Node, problems: &mut Problems) -> Option<IpNet> {
     let text = node.text().filter(|t| !t.is_empty())?;
     let wrong = match HostPattern::new(text) {
-        Ok(HostPattern::Addr(addr)) if !is_undialable(addr) => return Some(addr.into()),
+        Ok(host) if unreachable(&host) => PatternError::new(format!("no connection can be made to `{text}`")),
+        Ok(HostPattern::Addr(addr)) => return Some(addr.into()),
         Ok(HostPattern::Net(net)) => return Some(net),
-        Ok(HostPattern::Addr(_)) => PatternError::new(format!("no connection can be made to `{text}`")),
         Ok(_) => {
             PatternError::new(format!("`{text}` is a name, not an address")).hint("names belong in `to`")
         }

@@ -83,7 +83,7 @@ fn duplicates(entries: &[(Key, Node)], problems: &mut Problems) {
 fn unknown_key(key: &Key, value: &Node, fields: &[Field], problems: &mut Problems) {
     let lower = key.text.to_ascii_lowercase();
     if ["key", "token", "secret", "password"].iter().any(|word| lower.contains(word)) {
-        value.text().into_iter().for_each(|text| problems.conceal(text));
+        value.text().into_iter().for_each(|text| problems.conceal(value.span, text));
     }
     let known: Vec<&str> = fields.iter().map(|f| f.name).collect();
     let hint = match suggest::nearest(&key.text, known.iter().copied()) {

@@ -121,3 +121,12 @@ async fn a_refused_connection_that_is_kept_alive_is_asked_anew() {
     stand.swap("    - { name: keep, to: [keep.test], http: { allow: [\"GET /new\"] } }\n");
     assert_eq!(denied.send_request(ask2("GET", "https://keep.test/new", b"")).await.unwrap().status(), 200);
 }
+
+#[tokio::test]
+async fn a_waiting_connection_is_small() {
+    let stand = stand().await;
+    let (stream, _other) = crate::stand::pair().await;
+    let source = stream.peer_addr().unwrap();
+    let serving = Arc::clone(&stand.exit).connection(stream, source, source);
+    assert!(size_of_val(&serving) < 4096, "{}", size_of_val(&serving));
+}

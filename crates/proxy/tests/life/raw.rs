@@ -70,3 +70,32 @@ async fn a_name_that_leads_to_loopback_is_refused_unless_the_operator_said_so() 
     let lines = stand.notes.lines.lock().unwrap().join("\n");
     assert!(lines.contains("the address is"), "{lines}");
 }
+
+#[tokio::test]
+async fn a_policy_that_only_observes_lets_other_bytes_through_and_writes_them_down() {
+    let outside = Arc::new(Authority::new("outside").unwrap());
+    let server = servers::talker().await;
+    let rules = "    - { name: web, to: [web.test] }\nmode: observe\n";
+    let stand = Stand::new(rules, &[("db.test", server.addr)], outside);
+    let mut agent = stand.connect("db.test", 5432).await;
+    let mut hello = [0; 11];
+    agent.read_exact(&mut hello).await.unwrap();
+    assert_eq!(&hello, b"220 hello\r\n");
+    assert_eq!((stand.notes.count("connection db.test:5432"), stand.notes.count("refused")), (1, 2));
+}
+
+#[tokio::test]
+async fn an_accepted_connection_was_going_to_its_own_address() {
+    let (stand, _server) = stand().await;
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let addr = listener.local_addr().unwrap();
+    tokio::spawn(Arc::clone(&stand.exit).serve_tcp(listener, false));
+    let mut agent = tokio::net::TcpSocket::new_v4().unwrap().connect(addr).await.unwrap();
+    agent
+        .write_all(format!("GET / HTTP/1.1\r\nHost: {addr}\r\nConnection: close\r\n\r\n").as_bytes())
+        .await
+        .unwrap();
+    let mut answer = String::new();
+    agent.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 403") && answer.contains(&addr.to_string()), "{answer}");
+}

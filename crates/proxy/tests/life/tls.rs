@@ -90,3 +90,36 @@ async fn a_server_that_cannot_prove_its_name_is_a_bad_gateway() {
     assert_eq!(answer.status, StatusCode::BAD_GATEWAY);
     assert!(answer.text().contains("TLS with api.test"), "{}", answer.text());
 }
+
+/// A client that always sends the decoy of an encrypted hello, as browsers do.
+async fn decoy(
+    stand: &Stand,
+    host: &str,
+) -> std::io::Result<tokio_rustls::client::TlsStream<tokio::net::TcpStream>> {
+    let suite = rustls::crypto::aws_lc_rs::hpke::ALL_SUPPORTED_SUITES[0];
+    let (key, _) = suite.generate_key_pair().unwrap();
+    let mode = rustls::client::EchMode::Grease(rustls::client::EchGreaseConfig::new(suite, key));
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(stand.inside.der().clone()).unwrap();
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = rustls::ClientConfig::builder_with_provider(provider)
+        .with_ech(mode)
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let stream = stand.connect(host, 443).await;
+    tokio_rustls::TlsConnector::from(Arc::new(config))
+        .connect(host.to_owned().try_into().unwrap(), stream)
+        .await
+}
+
+#[tokio::test]
+async fn what_may_hide_another_name_is_opened_and_not_passed_through() {
+    let (stand, server) = stand(Some("/usr/bin/agent".into())).await;
+    let mut agent = speak1(decoy(&stand, "through.test").await.unwrap()).await;
+    let answer = agent.send_request(ask("GET", "through.test", "/a")).await.unwrap();
+    assert_eq!(answer.status(), StatusCode::OK);
+    let mut agent = speak1(decoy(&stand, "through.test").await.unwrap()).await;
+    let fronted = agent.send_request(ask("GET", "other.test", "/a")).await.unwrap();
+    assert_eq!((fronted.status(), server.connections()), (StatusCode::MISDIRECTED_REQUEST, 1));
+}
