@@ -31,6 +31,10 @@ pub(crate) fn give(plan: &Plan, stdio: [OwnedFd; 3], net: NetOptions) -> Result<
             let mut child = Unanswered { pid, init, answered: false };
             group.admit(pid).map_err(JailError::step(Step::Limits))?;
             let ready = answer::receive(&ours)?;
+            // From here on the warden only looks: it must never wait for what is inside.
+            rustix::io::ioctl_fionbio(&ours, true)
+                .named("ioctl", "FIONBIO")
+                .map_err(JailError::step(Step::Answer))?;
             child.answered = true;
             let init = child.init.try_clone().named("dup", "pidfd").map_err(JailError::step(Step::Answer))?;
             Ok(started(plan, (pid, init), ready, Link::from(ours), group))

@@ -87,11 +87,6 @@ pub fn exec(path: &CStr, argv: &[CString], env: &[CString]) -> SysError {
     SysError::last("execve", path.to_string_lossy())
 }
 
-/// Marks every descriptor from `first` on to be closed by `exec`.
-pub fn cloexec_from(first: u32) -> Result<(), SysError> {
-    close_range(first, u32::MAX, libc::CLOSE_RANGE_CLOEXEC as libc::c_uint)
-}
-
 /// Closes every descriptor above the standard three, except `keep`.
 ///
 /// For a fresh child only: the owners of the closed descriptors must never run their destructors there.
@@ -103,16 +98,16 @@ pub fn close_all_but(keep: &[RawFd]) -> Result<(), SysError> {
     let mut first = 3;
     for fd in keep {
         if fd > first {
-            close_range(first, fd - 1, 0)?;
+            close_range(first, fd - 1)?;
         }
         first = fd + 1;
     }
-    close_range(first, u32::MAX, 0)
+    close_range(first, u32::MAX)
 }
 
-fn close_range(first: u32, last: u32, flags: libc::c_uint) -> Result<(), SysError> {
+fn close_range(first: u32, last: u32) -> Result<(), SysError> {
     // SAFETY: the call takes numbers only; the callers' contracts say who owned what is closed.
-    let result = unsafe { libc::syscall(libc::SYS_close_range, first, last, flags) };
+    let result = unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) };
     if result == 0 { Ok(()) } else { Err(SysError::last("close_range", format_args!("{first}.."))) }
 }
 
@@ -178,4 +173,35 @@ fn drop_bounding_set() -> Result<(), SysError> {
 pub fn forbid_inspection() -> Result<(), SysError> {
     use rustix::process::{DumpableBehavior, set_dumpable_behavior};
     set_dumpable_behavior(DumpableBehavior::NotDumpable).named("prctl", "PR_SET_DUMPABLE")
+}
+
+/// Lets the owner of the process's user namespace look at it again, after [`forbid_inspection`]; also others of the
+/// same uid.
+pub fn allow_inspection() -> Result<(), SysError> {
+    use rustix::process::{DumpableBehavior, set_dumpable_behavior};
+    set_dumpable_behavior(DumpableBehavior::Dumpable).named("prctl", "PR_SET_DUMPABLE")
+}
+
+/// Overwrites the environment that this process copied from its parent: users keep keys there, and `/proc` shows it.
+///
+/// For a fresh child with one thread, which does not ask for its environment again.
+pub fn forget_environment() {
+    unsafe extern "C" {
+        static mut environ: *mut *mut libc::c_char;
+    }
+    // SAFETY: no other thread exists that could change it.
+    let mut entry = unsafe { environ };
+    while !entry.is_null() {
+        // SAFETY: the list ends with a null pointer, which ends this loop.
+        let text = unsafe { *entry };
+        if text.is_null() {
+            break;
+        }
+        // SAFETY: every entry is a NUL-terminated text.
+        let length = unsafe { libc::strlen(text) };
+        // SAFETY: the text is writable (the stack or the heap), of this length, and nobody holds a reference to it.
+        unsafe { text.write_bytes(0, length) };
+        // SAFETY: the entry was not the last one.
+        entry = unsafe { entry.add(1) };
+    }
 }

@@ -82,7 +82,7 @@ fn open_dir(at: impl AsFd, path: &Path) -> Result<OwnedFd, SysError> {
 
 fn make_dir(at: &OwnedFd, path: &Path, mode: u32) -> Result<(), SysError> {
     match rustix::fs::mkdirat(at, path, Mode::from_raw_mode(mode)) {
-        Err(rustix::io::Errno::EXIST) => Ok(()),
+        Err(Errno::EXIST) => Ok(()),
         other => other.named("mkdir", path.display()),
     }
 }

@@ -4,7 +4,10 @@ use crate::support::{self, Case, plan, run, sh, start, with};
 use creel_api::plan::{What, WindowSize};
 use creel_jail::JailError;
 use creel_jail::link::{Exit, Job, NotRun, Order, Report, Spawn, Target};
+use creel_kernel::mount;
+use creel_kernel::process::{self, Cloned};
 use creel_types::Size;
+use rustix::process::{Pid, WaitOptions};
 use std::os::fd::AsFd;
 use std::path::Path;
 
@@ -19,6 +22,9 @@ pub const CASES: &[Case] = &[
     ("every_usual_device_and_directory_works", devices),
     ("limits_hold_and_are_reported", limits),
     ("killing_the_wardens_link_leaves_nothing_behind", link_end_kills),
+    ("a_dead_warden_leaves_nothing_behind", dead_warden),
+    ("the_warden_reads_what_is_executed", executed),
+    ("etc_is_right_also_where_files_in_it_are_mounts", mounts_in_etc),
     ("start_is_fast", timing),
 ];
 
@@ -182,6 +188,61 @@ fn link_end_kills() {
         1,
         "init has ended, and so has everything"
     );
+}
+
+fn executed() {
+    let done = sh("/bin/true; exec /usr/bin/env true");
+    assert_eq!(done.executed[..3], ["/bin/sh", "/bin/true", "/usr/bin/env"], "{done:?}");
+}
+
+fn dead_warden() {
+    let (read, write) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).unwrap();
+    rustix::process::set_child_subreaper(Pid::from_raw(1)).unwrap();
+    let Some(warden) = process::fork().unwrap() else {
+        let mut sandbox = start(&plan("setsid sleep 300 & sleep 300"));
+        sandbox.link().send(&Order::Go, &[]).unwrap();
+        sandbox.serve(|report| matches!(report, Report::Running { .. }));
+        rustix::io::write(&write, &sandbox.started.pid.to_ne_bytes()).unwrap();
+        std::thread::sleep(std::time::Duration::from_secs(100));
+        process::exit_now(0);
+    };
+    let mut pid = [0; 4];
+    rustix::io::read(&read, &mut pid).unwrap();
+    let init = Pid::from_raw(i32::from_ne_bytes(pid));
+    let warden = Pid::from_raw(warden as i32);
+    rustix::process::kill_process(warden.unwrap(), rustix::process::Signal::KILL).unwrap();
+    rustix::process::waitpid(warden, WaitOptions::empty()).unwrap();
+    // Init is ours now; the kernel lets it end only after everything in its pid namespace.
+    let (_, status) = rustix::process::waitpid(init, WaitOptions::empty()).unwrap().unwrap();
+    assert!(status.terminating_signal() == Some(9) || status.exit_status() == Some(0), "{status:?}");
+    rustix::process::set_child_subreaper(None).unwrap();
+}
+
+/// As in a container: a file of `/etc` is a mount that the sandbox's user namespace may not leave out.
+fn mounts_in_etc() {
+    const NEW: u64 = (libc::CLONE_NEWUSER | libc::CLONE_NEWNS) as u64;
+    let (uid, gid) = (rustix::process::getuid().as_raw(), rustix::process::getgid().as_raw());
+    match process::clone(NEW, None).unwrap() {
+        Cloned::Child => {
+            let outcome = std::panic::catch_unwind(|| {
+                process::map_self(uid, gid).unwrap();
+                let file = mount::clone_tree(rustix::fs::CWD, Path::new("/etc/hostname")).unwrap();
+                mount::attach(file, std::fs::File::open("/etc/hosts").unwrap(), "/etc/hosts").unwrap();
+                let done = sh(
+                    "cat /etc/creel/marker; cat /etc/shadow 2>/dev/null; test -s /etc/passwd && echo passwd; \
+                     touch /etc/x 2>/dev/null || echo fixed; cmp /etc/hosts /etc/hostname && echo same; \
+                     readlink /etc/mtab",
+                );
+                assert_eq!(done.output, "here\npasswd\nfixed\nsame\n/proc/mounts\n", "{done:?}");
+            });
+            process::exit_now(i32::from(outcome.is_err()));
+        }
+        Cloned::Parent(pid, _) => {
+            let (_, status) =
+                rustix::process::waitpid(Pid::from_raw(pid as i32), WaitOptions::empty()).unwrap().unwrap();
+            assert_eq!(status.exit_status(), Some(0));
+        }
+    }
 }
 
 /// Not a bound, only a figure: timed tests fail on busy machines.

@@ -13,6 +13,8 @@ pub const CASES: &[Case] = &[
     ("a_grant_is_made_narrowed_and_taken_while_the_sandbox_runs", grant_narrow_revoke),
     ("a_path_can_be_hidden_and_shown_again", hide_and_show),
     ("a_grant_in_use_is_told_from_one_that_is_not", busy),
+    ("who_still_holds_a_revoked_grant_is_found", holders),
+    ("renaming_links_in_a_grant_never_shows_what_is_outside", rename_race),
     ("a_link_left_by_the_agent_leads_no_mount_elsewhere", planted_link),
 ];
 
@@ -144,4 +146,53 @@ fn planted_link() {
         assert!(matches!(inside.hide(Path::new("/work/link/x")), Err(LiveError::Sys(_))));
         Ok(())
     });
+}
+
+fn holders() {
+    let dir = tempdir();
+    std::fs::write(dir.join("file"), "old").unwrap();
+    let mut sandbox =
+        running(&with(plan("exec 7< /work/file; cd /work; sleep 100"), Path::new("/work"), What::Write(dir)));
+    std::thread::sleep(std::time::Duration::from_millis(100));
+    // The id is told by a helper inside, through a pipe, as the warden's would.
+    let (read, write) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).unwrap();
+    let at = Path::new("/work");
+    inside(&sandbox, |inside| {
+        let id = inside.mount_id(at)?;
+        rustix::io::write(&write, &id.to_ne_bytes()).unwrap();
+        inside.revoke(at, false)
+    });
+    let mut id = [0; 8];
+    rustix::io::read(&read, &mut id).unwrap();
+    let children =
+        std::fs::read_to_string(format!("/proc/{0}/task/{0}/children", sandbox.started.pid)).unwrap();
+    let pids: Vec<u32> = children.split_whitespace().map(|pid| pid.parse().unwrap()).collect();
+    let found = creel_kernel::proc::holders(&pids, u64::from_ne_bytes(id));
+    let what: Vec<&str> = found.iter().map(|holder| holder.what.as_str()).collect();
+    assert!(what.contains(&"fd 7") && what.contains(&"cwd"), "{found:?}");
+    assert_eq!(shell(&mut sandbox, "ls /work"), "");
+}
+
+/// An agent swaps a directory and a link to the outside as fast as it can, while it opens a file through them.
+fn rename_race() {
+    let (outside, dir) = (tempdir(), tempdir());
+    std::fs::write(outside.join("f"), "outside").unwrap();
+    std::fs::create_dir(dir.join("d")).unwrap();
+    std::fs::write(dir.join("d/f"), "inside").unwrap();
+    std::os::unix::fs::symlink(&outside, dir.join("l")).unwrap();
+    let code = "import os, ctypes, time\n\
+        c = ctypes.CDLL(None); swaps = 0; end = time.time() + 1\n\
+        if os.fork() == 0:\n\
+        \x20   while True: c.renameat2(-100, b'/work/d', -100, b'/work/l', 2)\n\
+        seen = {}\n\
+        while time.time() < end:\n\
+        \x20   for path in ('/work/d/f', '/work/l/f'):\n\
+        \x20       try: got = open(path).read()\n\
+        \x20       except OSError: got = 'refused'\n\
+        \x20       seen[got] = seen.get(got, 0) + 1\n\
+        print(sorted(seen))\n";
+    let mut plan = with(plan(""), Path::new("/work"), What::Write(dir));
+    plan.command = ["python3", "-c", code].map(Into::into).to_vec();
+    let done = start(&plan).go();
+    assert_eq!(done.output, "['inside', 'refused']\n", "{done:?}");
 }

@@ -67,6 +67,7 @@ pub struct Done {
     pub exit: Option<Exit>,
     pub reports: Vec<Report>,
     pub asked: usize,
+    pub executed: Vec<String>,
     pub descriptors: Vec<OwnedFd>,
 }
 
@@ -133,6 +134,7 @@ impl Sandbox {
             exit: None,
             reports: Vec::new(),
             asked: 0,
+            executed: Vec::new(),
             descriptors: Vec::new(),
         };
         let end = Instant::now() + Duration::from_secs(20);
@@ -178,6 +180,9 @@ impl Sandbox {
         {
             if let Some(call) = self.listener.next().unwrap() {
                 done.asked += 1;
+                if i64::from(call.number) == libc::SYS_execve {
+                    done.executed.push(path_of(&call));
+                }
                 let _ = self.listener.answer(&call, Answer::Continue);
             }
         }
@@ -233,4 +238,16 @@ pub fn tempdir() -> std::path::PathBuf {
     let dir = std::env::temp_dir().join(name);
     std::fs::create_dir(&dir).unwrap();
     dir
+}
+
+/// The path that a caller of `execve` means.
+fn path_of(call: &creel_kernel::notify::Call) -> String {
+    let mut buffer = [0; 256];
+    match creel_kernel::notify::read_memory(call.thread, call.args[0], &mut buffer) {
+        Ok(length) => {
+            let text = &buffer[..length];
+            String::from_utf8_lossy(text.split(|&b| b == 0).next().unwrap_or_default()).into_owned()
+        }
+        Err(e) => e.to_string(),
+    }
 }
