@@ -56,9 +56,17 @@ pub(crate) struct Exchange {
 
 /// What may go on, and in whose name.
 struct Allowed {
+    rule: RuleId,
     path: CanonicalPath,
     generation: Generation,
     model: bool,
+}
+
+/// What goes on, and can be cut.
+struct Admitted {
+    allowed: Allowed,
+    knife: Arc<Knife>,
+    place: RequestPlace,
 }
 
 /// An answer of our own instead of a forwarded one.
@@ -121,8 +129,8 @@ impl Exchange {
         request: Request<Incoming>,
     ) -> Result<Response<Body>, NoAnswer> {
         let _running = self.pace.begin();
-        let instead = match self.judge(&request) {
-            Ok(allowed) => match self.hand_on(request, allowed).await {
+        let instead = match self.admit(&request) {
+            Ok(admitted) => match self.hand_on(request, admitted).await {
                 Ok(response) => return Ok(response),
                 Err(Failed::NoAnswer) => return Err(NoAnswer),
                 Err(Failed::Instead(NoWay::Trouble(why), _)) => {
@@ -163,7 +171,7 @@ impl Exchange {
         }
     }
 
-    /// Asks the policy in force, and writes down what it allows.
+    /// Asks the policy in force.
     fn judge(&self, request: &Request<Incoming>) -> Result<Allowed, Instead> {
         let now = self.exit.setting.policy.load();
         let generation = now.generation;
@@ -185,11 +193,30 @@ impl Exchange {
                 Err(refusal) => self.overlook(&now, &ask, refusal, request)?,
             }
         };
-        let event =
-            RequestAdmitted { who: self.flow.who(generation), rule: &rule, method, path: path.as_str() };
-        self.exit.setting.record.request(&event).map_err(unrecorded)?;
         self.connection.admitted(leave.admission.handling());
-        Ok(Allowed { path, generation, model })
+        Ok(Allowed { rule, path, generation, model })
+    }
+
+    /// Notes the request among the live ones and in the record; judges it again when the policy changed meanwhile,
+    /// so that no change can miss it.
+    fn admit(&self, request: &Request<Incoming>) -> Result<Admitted, Instead> {
+        loop {
+            let allowed = self.judge(request)?;
+            let knife = Arc::new(Knife::default());
+            let alone = request.version() == Version::HTTP_2;
+            let place = self.connection.begin((request.method(), &allowed.path), &knife, alone);
+            if self.exit.setting.policy.generation() != allowed.generation {
+                continue;
+            }
+            let event = RequestAdmitted {
+                who: self.flow.who(allowed.generation),
+                rule: &allowed.rule,
+                method: request.method().as_str(),
+                path: allowed.path.as_str(),
+            };
+            self.exit.setting.record.request(&event).map_err(unrecorded)?;
+            return Ok(Admitted { allowed, knife, place });
+        }
     }
 
     /// Checks what does not depend on the rules.
@@ -235,11 +262,8 @@ impl Exchange {
     async fn hand_on(
         self: &Arc<Self>,
         mut request: Request<Incoming>,
-        allowed: Allowed,
+        Admitted { allowed, knife, place }: Admitted,
     ) -> Result<Response<Body>, Failed> {
-        let knife = Arc::new(Knife::default());
-        let alone = request.version() == Version::HTTP_2;
-        let place = self.connection.begin((request.method(), &allowed.path), &knife, alone);
         let upgrade = headers::upgrade(request.headers());
         let agent = upgrade.as_ref().map(|_| hyper::upgrade::on(&mut request));
         headers::strip(request.headers_mut());

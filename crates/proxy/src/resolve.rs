@@ -1,9 +1,10 @@
 //! From an admitted name to connections that may be dialled.
 
+use crate::decide;
 use crate::exit::Exit;
 use crate::identify::Flow;
 use creel_net::dial;
-use creel_policy::{Admission, Refusal};
+use creel_policy::{Admission, Permit, Refusal};
 use creel_types::{Generation, Host, HostName};
 use std::net::IpAddr;
 use tokio::net::TcpStream;
@@ -22,8 +23,8 @@ impl Exit {
     pub(crate) async fn reach(&self, flow: &Flow) -> Result<TcpStream, NoWay> {
         let (admission, addrs) = {
             let now = self.setting.policy.load();
-            let leave = crate::decide::connection(&now, flow)
-                .map_err(|refusal| NoWay::Refused(refusal, now.generation))?;
+            let leave =
+                decide::connection(&now, flow).map_err(|refusal| NoWay::Refused(refusal, now.generation))?;
             (leave.admission, known(&now.policy, flow))
         };
         let addrs = match (addrs, &flow.host) {
@@ -47,22 +48,36 @@ impl Exit {
     ) -> Result<TcpStream, NoWay> {
         let mut failed = NoWay::Trouble(format!("{} has no address", flow.host));
         for (addr, _) in addrs {
-            let permit = {
-                let now = self.setting.policy.load();
-                match now.policy.permit(admission, addr) {
-                    Ok(permit) => permit,
-                    Err(refusal) => {
-                        failed = NoWay::Refused(refusal.into(), now.generation);
-                        continue;
-                    }
+            let permit = match self.permit(admission, addr) {
+                Ok(permit) => permit,
+                Err(refused) => {
+                    failed = refused;
+                    continue;
                 }
             };
+            let asked = self.setting.policy.generation();
             match dial(permit, self.setting.limits.dial).await {
+                // The policy may have changed while the other end took its time: its word is asked for again.
+                Ok(_) if asked != self.setting.policy.generation() && self.gone(flow, addr) => {
+                    failed = NoWay::Trouble("the policy changed while the connection was opened".to_owned());
+                }
                 Ok(stream) => return Ok(stream),
                 Err(e) => failed = NoWay::Trouble(e.to_string()),
             }
         }
         Err(failed)
+    }
+
+    fn permit(&self, admission: &Admission, addr: IpAddr) -> Result<Permit, NoWay> {
+        let now = self.setting.policy.load();
+        now.policy.permit(admission, addr).map_err(|refusal| NoWay::Refused(refusal.into(), now.generation))
+    }
+
+    /// Whether the policy in force would no longer lead the flow to this address.
+    fn gone(&self, flow: &Flow, addr: IpAddr) -> bool {
+        let now = self.setting.policy.load();
+        decide::connection(&now, flow)
+            .map_or(true, |leave| now.policy.permit(&leave.admission, addr).is_err())
     }
 }
 
