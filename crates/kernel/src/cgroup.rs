@@ -174,11 +174,12 @@ impl Drop for Group {
     fn drop(&mut self) {
         let dirs: Vec<PathBuf> = self.paths().map(Path::to_owned).collect();
         for dir in dirs {
-            // The last process may still be on its way out; a group that stays is empty and harmless.
-            for _ in 0..20 {
+            // The kernel may still be putting the last process away, for long on a busy machine: half a second in all.
+            // A group that stays is empty and harmless.
+            for pause in (0..9).map(|power| Duration::from_millis(1 << power)) {
                 match fs::remove_dir(&dir) {
                     Err(e) if Errno::from_io_error(&e) == Some(Errno::BUSY) => {
-                        std::thread::sleep(Duration::from_millis(1));
+                        std::thread::sleep(pause);
                     }
                     _ => break,
                 }
