@@ -271,6 +271,28 @@ mod tests {
         }
     }
 
+    /// OpenSSL's strict reading of RFC 5280 is what Python applies by default since 3.13.
+    #[test]
+    fn the_strict_reader_takes_root_and_leaf() {
+        let authority = Authority::new("a-sandbox").unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        let (root, leaf) = (dir.path().join("root.pem"), dir.path().join("leaf.pem"));
+        std::fs::write(&root, authority.pem()).unwrap();
+        for host in [
+            Host::Name(HostName::new("api.example.com").unwrap()),
+            Host::Addr("2001:db8::1".parse().unwrap()),
+        ] {
+            std::fs::write(&leaf, crate::bundle::pem(None, &[authority.mint(&host).unwrap()])).unwrap();
+            let run = std::process::Command::new("openssl")
+                .args(["verify", "-x509_strict", "-CAfile"])
+                .args([&root, &leaf])
+                .output();
+            // Without OpenSSL on the machine there is nobody to ask.
+            let Ok(run) = run else { return };
+            assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
+        }
+    }
+
     #[test]
     fn configurations_are_kept_and_bounded() {
         let authority = Authority::new("test").unwrap();
