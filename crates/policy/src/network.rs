@@ -15,7 +15,7 @@ pub(crate) use rule::{Form, From, Program, Rule, Target};
 pub(crate) use special::is_undialable;
 
 use crate::{Admission, Connect, Handling, Reason, Refusal, Request};
-use creel_types::{Caller, Host, RuleId};
+use creel_types::{Host, RuleId};
 
 /// The compiled network and capture rules.
 #[derive(Debug, Default)]
@@ -69,6 +69,7 @@ const LOCAL: &str = "inference.local";
 impl Network {
     pub(crate) fn new(mut parts: Parts) -> Self {
         parts.rules.sort_by(|a, b| a.id.cmp(&b.id));
+        parts.deny.sort_by(|a, b| a.written.cmp(&b.written));
         let index = Index::new(parts.rules.iter().map(|rule| rule.to.as_slice()));
         let deny_index = Index::new(parts.deny.iter().map(std::slice::from_ref));
         let capture = Index::new(std::iter::once(parts.capture.as_slice()));
@@ -167,21 +168,17 @@ impl Network {
         let mut port = false;
         self.index.each_host(ask.host, |_| port = true);
         match (program, port) {
-            (true, _) if !self.serves_only_denies(ask) => Reason::Program,
+            (true, _) if !self.only_denies(ask) => Reason::Program,
             (true, _) => Reason::NoRule,
             (false, true) => Reason::Port,
             (false, false) => Reason::NoRule,
         }
     }
 
-    fn serves_only_denies(&self, ask: &Connect<'_>) -> bool {
+    fn only_denies(&self, ask: &Connect<'_>) -> bool {
         let mut only = true;
         self.index.each(ask.host, ask.port, |at| only &= !self.rules[at as usize].form.admits());
         only
-    }
-
-    pub(crate) fn is_unknown(caller: &Caller) -> bool {
-        caller.chain.is_empty()
     }
 }
 

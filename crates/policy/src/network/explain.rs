@@ -126,14 +126,13 @@ fn likeness(name: &str, pattern: &HostPattern) -> Option<usize> {
 
 fn missed_program(caller: &Caller) -> String {
     match caller.program() {
-        None if Network::is_unknown(caller) => "the program, which could not be told".to_owned(),
+        None => "the program, which could not be told".to_owned(),
         Some(program) => match &program.foreign_code {
             Some(code) => {
                 format!("the program {}, which runs code from {}", shown(&program.path), shown(code))
             }
             None => format!("the program {}", shown(&program.path)),
         },
-        None => "the program".to_owned(),
     }
 }
 
