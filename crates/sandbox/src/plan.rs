@@ -62,10 +62,11 @@ pub fn places(
 ) -> Result<Vec<Place>, PlanError> {
     let mut places = vec![home(filesystem.home(), user, reserved)?];
     for grant in filesystem.grants() {
-        places.extend(place(grant, reserved)?);
+        places.extend(place(grant, filesystem, reserved)?);
     }
     for path in hidden_by_pattern(filesystem)? {
-        places.push(Place { at: path, what: What::Hidden });
+        let at = path.canonicalize().unwrap_or(path);
+        places.push(Place { at, what: What::Hidden });
     }
     places.sort_by(|a, b| a.at.cmp(&b.at));
     places.dedup_by(|later, first| later.at == first.at);
@@ -85,7 +86,11 @@ fn home(home: &Home, user: &User, reserved: &Reserved<'_>) -> Result<Place, Plan
 }
 
 /// The place that one grant asks for; nothing when it is optional and not there, or hides what is not there.
-fn place(grant: &Grant, reserved: &Reserved<'_>) -> Result<Option<Place>, PlanError> {
+fn place(
+    grant: &Grant,
+    filesystem: &Filesystem,
+    reserved: &Reserved<'_>,
+) -> Result<Option<Place>, PlanError> {
     let there = grant.path.symlink_metadata().and_then(|_| grant.path.canonicalize());
     let source = match there {
         Ok(source) => source,
@@ -100,7 +105,18 @@ fn place(grant: &Grant, reserved: &Reserved<'_>) -> Result<Option<Place>, PlanEr
     if grant.access != Access::Hide {
         forbid(&source, grant, reserved)?;
     }
-    Ok(Some(Place { at: grant.path.clone(), what }))
+    Ok(Some(Place { at: position(grant, filesystem, &source), what }))
+}
+
+/// Where a grant stands inside. Within another grant the host's own links are there to lead to it, so it stands where
+/// they lead; elsewhere it stands under the name that the policy gives it, below a parent that is no link.
+fn position(grant: &Grant, filesystem: &Filesystem, source: &Path) -> PathBuf {
+    let shown = |access| matches!(access, Some(Access::Read | Access::Write));
+    let (Some(parent), Some(name)) = (grant.path.parent(), grant.path.file_name()) else { return source.to_owned() };
+    match parent.canonicalize() {
+        Ok(parent) if !shown(filesystem.access(&parent)) => parent.join(name),
+        _ => source.to_owned(),
+    }
 }
 
 /// A symbolic link is judged by where it leads, so this looks at the source and not at the name.
