@@ -8,7 +8,7 @@ import subprocess
 import time
 from dataclasses import dataclass, field
 
-from suite import judge
+from suite import judge, records
 from suite.clients import CLIENTS, SIZE, TURNS
 from suite.prepare import HERE
 
@@ -38,6 +38,11 @@ def lines(text):
     return found
 
 
+def verdict(complaints):
+    """The word for a list of complaints."""
+    return "failed" if complaints else "passed"
+
+
 class Matrix:
     """One run of the suite in one place."""
 
@@ -48,6 +53,7 @@ class Matrix:
         self.workspaces = directory / "workspaces"
         self.workspaces.mkdir()
         self.payload = os.urandom(SIZE)
+        self.wrong_in_record = []
 
     def filled(self, client, case):
         """The client's command with its turns."""
@@ -102,9 +108,21 @@ class Matrix:
             complaints = [f"cannot be judged: {error!r}"]
         if not turns:
             complaints.append(f"exit code {code}: {err.strip()[-600:]}")
-        result = "failed" if complaints else "passed"
+        self.wrong_in_record += self.record(evidence)
         words = " ".join(map(str, command))
-        return Outcome(client.name, case, result, complaints, seconds, turns, words, err[-4000:])
+        return Outcome(client.name, case, verdict(complaints), complaints, seconds, turns, words, err[-4000:])
+
+    def record(self, evidence):
+        """What is wrong with the record of a case; nothing where there is none to be had."""
+        directory = self.place.record
+        if directory is None or not evidence.turns:
+            return []
+        said = self.place.verified()
+        try:
+            found = records.complaints(evidence, records.read(directory))
+        except (KeyError, TypeError, ValueError) as error:
+            found = [f"the record cannot be judged: {error!r}"]
+        return [f"{evidence.case}: {complaint}" for complaint in [*said, *found]]
 
     def run(self, only, say):
         """Every case whose client's name holds `only`."""
@@ -112,8 +130,13 @@ class Matrix:
         for client in CLIENTS:
             if only and only.lower() not in client.name.lower():
                 continue
+            self.wrong_in_record = []
             for case in client.cases:
-                outcome = self.case(client, case)
-                outcomes.append(outcome)
-                say(outcome)
+                outcomes.append(self.case(client, case))
+                say(outcomes[-1])
+            if self.place.denies:
+                skipped = outcomes[-1].result == "skipped"
+                found = outcomes[-1].complaints if skipped else self.wrong_in_record
+                outcomes.append(Outcome(client.name, "record", "skipped" if skipped else verdict(found), found))
+                say(outcomes[-1])
         return outcomes

@@ -43,16 +43,23 @@ class Creel:
         self.policy = directory / "policy.yaml"
         self.policy.write_text(POLICY.format(read=", ".join(f'"{path}"' for path in read)), encoding="utf-8")
         self.count = 0
+        self.record = None
 
     def command(self, argv, env, workspace):
         """The whole `creel run` command line."""
         self.count += 1
         resolve = [word for each in self.upstreams.resolutions() for word in ("--resolve", each)]
         given = [word for name, value in env.items() for word in ("--env", f"{name}={value}")]
-        record = self.directory / "records" / str(self.count)
+        record = self.record = self.directory / "records" / str(self.count)
         record.parent.mkdir(exist_ok=True)
         head = [self.creel, "run", "--policy", self.policy, "--trust", self.upstreams.authority]
         return [*map(str, head), *resolve, "--workspace", str(workspace), "--record", str(record), *given, "--", *argv]
+
+    def verified(self):
+        """What `creel audit verify` says against the last record."""
+        command = [self.creel, "audit", "verify", *self.record.rglob("record.jsonl")]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        return [f"audit verify: {(done.stdout + done.stderr).strip()[:300]}"] if done.returncode else []
 
     def environment(self):
         """The operator's own environment."""
@@ -63,6 +70,7 @@ class Direct:
     """Runs each command in this process's namespaces, prepared by `arrange`."""
 
     denies = False
+    record = None
 
     def __init__(self, directory):
         self.home = directory / "home"

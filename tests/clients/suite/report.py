@@ -8,9 +8,11 @@ import re
 import subprocess
 from pathlib import Path
 
-from suite.clients import CASES
+from suite.clients import CASES as RUN
 from suite.prepare import HERE
 
+#: Columns of the table: the cases, and what the record says of them.
+CASES = (*RUN, "record")
 MARK = {"passed": "pass", "failed": "FAIL", "skipped": "skip"}
 
 
