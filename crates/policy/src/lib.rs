@@ -31,7 +31,7 @@ pub use ask::{Admission, Connect, Handling, Permit, Request};
 pub use compile::compile;
 pub use filesystem::{Access, Filesystem, Grant, HidePattern, Home, Workspace};
 pub use inference::{Api, Backend, BaseUrl, Inference, Key, ModelRef, Route};
-pub use operator::{Document, Operator, Resolution};
+pub use operator::{Document, Links, Operator, Resolution};
 pub use policy::{Mode, Policy};
 pub use preset::{preset, presets};
 pub use problem::{Errors, Problem};

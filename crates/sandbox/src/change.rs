@@ -217,7 +217,11 @@ fn steps(before: &[Place], after: &[Place]) -> Vec<Step> {
         .iter()
         .rev()
         .filter(|place| !beneath(&place.at))
-        .map(|place| Step::Remove { at: place.at.clone(), lost: lost(before, &place.at) })
+        .map(|place| Step::Remove {
+            at: place.at.clone(),
+            lost: lost(before, &place.at),
+            point: stands_on_own(after, &place.at),
+        })
         .collect();
     let fresh = |place: &Place| find(before, &place.at).is_none_or(|old| gone.iter().any(|g| g.at == old.at));
     let below_fresh = |at: &std::path::Path| after.iter().any(|p| fresh(p) && at != p.at && at.starts_with(&p.at));
@@ -229,6 +233,12 @@ fn steps(before: &[Place], after: &[Place]) -> Vec<Step> {
     // What can be refused by the kernel goes first, while there is nothing to take back.
     narrowed.extend(steps);
     narrowed
+}
+
+/// Whether the nearest place above `at` is the sandbox's own, so that its mount point was made for it.
+fn stands_on_own(after: &[Place], at: &std::path::Path) -> bool {
+    let above = after.iter().rev().find(|place| place.at != at && at.starts_with(&place.at));
+    above.is_none_or(|place| place.what == What::Scratch)
 }
 
 /// What disappears with the place at `at`, a parent before its children.

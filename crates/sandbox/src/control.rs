@@ -8,7 +8,6 @@ use creel_api::control::{Answer, Request, Status};
 use creel_api::enforced::Enforced;
 use creel_api::plan::WindowSize;
 use creel_jail::link::{Job, Order as Say, Spawn, Target};
-use rustix::io::Errno;
 use rustix::net::sockopt::socket_peercred;
 use rustix::process::Signal;
 use std::ffi::OsString;
@@ -186,7 +185,7 @@ async fn hear(stream: &UnixStream, inbox: &mut Inbox) -> io::Result<Option<Reque
         match stream.try_io(Interest::READABLE, || inbox.fill(stream, false).map_err(io::Error::from)) {
             Ok(true) => {}
             Ok(false) => return Ok(None),
-            Err(error) if matches!(Errno::from_io_error(&error), Some(Errno::AGAIN | Errno::INTR)) => {}
+            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {}
             Err(error) => return Err(error),
         }
     }

@@ -66,7 +66,7 @@ fn request(who: &Who<'_>, method: &str, target: &str) -> audit::Request {
         tls: who.port != 80,
         host: who.host.to_string(),
         port: who.port,
-        target: Target::new(target),
+        target: Target::new(origin_form(target)),
         status: None,
         rule: None,
         generation: who.generation.0,
@@ -79,8 +79,21 @@ fn request(who: &Who<'_>, method: &str, target: &str) -> audit::Request {
 }
 
 fn disposition(event: &Refused<'_>) -> Disposition {
-    let words = serde_json::json!({ "text": event.refusal.to_string(), "refusal": event.refusal });
+    let words = serde_json::json!({ "reason": in_one_line(event.refusal), "refusal": event.refusal });
     if event.overlooked { Disposition::Observed(words) } else { Disposition::Refused(words) }
+}
+
+/// The refusal's own words up to what would allow it, which the structured form holds.
+fn in_one_line(refusal: &creel_policy::Refusal) -> String {
+    let text = refusal.to_string();
+    let lines = text.lines().map(str::trim).take_while(|line| !line.starts_with("to allow it"));
+    lines.collect::<Vec<_>>().join("; ")
+}
+
+/// Path and query of a target that may be written in absolute form (RFC 9112 section 3.2.2).
+fn origin_form(target: &str) -> &str {
+    let Some((_, rest)) = target.split_once("://") else { return target };
+    rest.find('/').map_or("/", |slash| &rest[slash..])
 }
 
 fn handling(word: &str) -> Option<Handling> {
@@ -158,5 +171,17 @@ impl Scribe {
     /// Writes down anything else.
     pub fn event(&self, event: &Event) -> Result<(), JournalError> {
         self.write(event)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_target_in_absolute_form_is_written_in_origin_form() {
+        for (target, want) in [("/a?b", "/a?b"), ("https://h.test/a?b", "/a?b"), ("https://h.test", "/"), ("*", "*")] {
+            assert_eq!(origin_form(target), want);
+        }
     }
 }

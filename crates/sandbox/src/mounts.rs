@@ -40,6 +40,9 @@ pub enum Step {
         at: PathBuf,
         /// What goes with it, a parent before its children, so that it can be put back.
         lost: Vec<(PathBuf, Shown)>,
+        /// Whether it stood on an empty directory that was made for it in the sandbox's own files, which then goes
+        /// too: what is written there later would be lost without a word.
+        point: bool,
     },
     /// What is there becomes writable or read-only.
     Access {

@@ -1,7 +1,7 @@
 //! From documents to a compiled policy, with the includes read from disk.
 
 use creel_api::control;
-use creel_policy::{Document, Errors, Operator, Policy, Resolution};
+use creel_policy::{Document, Errors, Links, Operator, Policy, Resolution};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -37,6 +37,7 @@ pub fn compile(documents: &[control::Document], workspace: &Path, resolve: &[Res
         base: workspace.clone(),
         workspace,
         resolve: resolve.to_vec(),
+        links: Links::new(|path| path.canonicalize().ok()),
     };
     let documents: Vec<Document> = if documents.is_empty() {
         vec![own(&built_in())]

@@ -79,7 +79,8 @@ impl Scene {
     /// The events of the record, as JSON.
     pub fn events(&self) -> Vec<serde_json::Value> {
         let text = fs::read_to_string(self.record()).unwrap_or_default();
-        text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
+        let lines = text.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
+        lines.map(|line| line["event"].clone()).filter(|event| !event.is_null()).collect()
     }
 
     /// `creel run` with the scene's options, ready for the command.

@@ -14,7 +14,7 @@ fn the_exit_code_is_the_commands() {
 #[test]
 fn a_command_that_is_not_there_is_127_and_one_that_cannot_run_126() {
     let scene = Scene::new();
-    assert_eq!(scene.run(&["no-such-program"]).code, 127);
+    assert_eq!(Scene::new().run(&["no-such-program"]).code, 127);
     fs::write(scene.workspace().join("data"), "not a program").unwrap();
     assert_eq!(scene.run(&["./data"]).code, 126);
 }

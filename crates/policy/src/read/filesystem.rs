@@ -12,6 +12,8 @@ use std::path::{Path, PathBuf};
 #[derive(Default)]
 pub(super) struct Files {
     workspace: Option<Workspace>,
+    /// `access: none` was the last word.
+    withheld: bool,
     grants: BTreeMap<PathBuf, Entry>,
     hidden: Vec<HidePattern>,
 }
@@ -39,6 +41,14 @@ impl Files {
 
     fn workspace(&mut self, node: &Node, operator: &Operator, problems: &mut Problems) {
         let before = self.workspace.take();
+        if node.get("access").and_then(Node::text) == Some("none") {
+            if let Some(before) = before {
+                self.grants.remove(&before.path);
+            }
+            self.withheld = true;
+            return;
+        }
+        self.withheld = false;
         let said = match node.get("path") {
             Some(path) => granted(path, operator, problems),
             None => before.as_ref().map(|w| w.path.clone()),
@@ -105,8 +115,19 @@ impl Files {
         old.span = new.span;
     }
 
+    /// What `workspace:` is when nobody says it. A path that is given or hidden by its name stays what it was said.
+    fn grant_workspace(&mut self, operator: &Operator) {
+        let (path, access) = (operator.workspace.clone(), Access::Write);
+        let nowhere = Span { file: u32::MAX, line: 1, column: 0, length: 0 };
+        self.grants.entry(path.clone()).or_insert(Entry { span: nowhere, access, optional: false });
+        self.workspace = Some(Workspace { path, access });
+    }
+
     /// The layer, with Creel's own files hidden from every grant that would show them.
     pub(super) fn finish(mut self, home: Home, operator: &Operator) -> Filesystem {
+        if self.workspace.is_none() && !self.withheld {
+            self.grant_workspace(operator);
+        }
         let access = self.workspace.as_ref().and_then(|w| self.grants.get(&w.path)).map(|e| e.access);
         if let (Some(workspace), Some(access)) = (&mut self.workspace, access) {
             workspace.access = access;

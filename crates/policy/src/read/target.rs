@@ -116,6 +116,7 @@ fn plain_program(text: &str, span: Span, operator: &Operator, problems: &mut Pro
         return None;
     }
     let path = expand(text, span, operator, problems)?;
+    let path = if text.contains('*') { path } else { operator.links.follow(path) };
     match PathPattern::new(&path.to_string_lossy()) {
         Ok(pattern) if path.file_name().is_some() => Some(Program::Path(pattern)),
         Ok(_) => {

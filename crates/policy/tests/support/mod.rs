@@ -11,6 +11,7 @@ pub fn operator() -> Operator {
     Operator {
         home: PathBuf::from("/home/u"),
         workspace: PathBuf::from("/home/u/work"),
+        links: creel_policy::Links::default(),
         resolve: Vec::new(),
         base: PathBuf::from("/etc/policies"),
     }

@@ -160,7 +160,7 @@ impl Work<'_> {
                 }
                 self.back.push(Back::Revoke(at.clone()));
             }
-            Step::Remove { at, .. } => {
+            Step::Remove { at, point, .. } => {
                 let lost = self.losses.pop_front().unwrap_or_default();
                 for (path, held) in &lost {
                     if matches!(held, Held::Parcel(_)) {
@@ -169,6 +169,10 @@ impl Work<'_> {
                 }
                 self.inside.revoke(at, false)?;
                 self.back.push(Back::Restore(lost));
+                if *point {
+                    // One that is not empty, or on the read-only root, may stay.
+                    let _ = std::fs::remove_dir(at);
+                }
             }
             Step::Access { at, write } => {
                 let (to, from) = if *write { (Access::Write, Access::Read) } else { (Access::Read, Access::Write) };
