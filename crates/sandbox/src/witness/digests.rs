@@ -35,24 +35,37 @@ impl State {
 }
 
 /// The digests known so far.
-#[derive(Default)]
-pub struct Digests(HashMap<State, Digest>);
+pub struct Digests {
+    known: HashMap<State, Digest>,
+    /// Creel's own binary, which init is until it executes a command: large, and no program of the agent's.
+    own: Option<(u64, u64)>,
+}
+
+impl Default for Digests {
+    fn default() -> Self {
+        let own = std::fs::metadata("/proc/self/exe").ok().map(|meta| (meta.dev(), meta.ino()));
+        Self { known: HashMap::new(), own }
+    }
+}
 
 impl Digests {
-    /// The digest of a regular file; `None` when it is none, too large, or cannot be read.
+    /// The digest of a regular file; `None` when it is none, too large, Creel's own, or cannot be read.
     pub fn of(&mut self, file: &File) -> Option<Digest> {
         let meta = file.metadata().ok().filter(|meta| meta.is_file() && meta.len() <= LARGEST)?;
+        if self.own == Some((meta.dev(), meta.ino())) {
+            return None;
+        }
         let state = State::of(&meta);
-        if let Some(known) = self.0.get(&state) {
+        if let Some(known) = self.known.get(&state) {
             return Some(*known);
         }
         let digest = read(file)?;
         // A file that changed while it was read is read again next time.
         if State::of(&file.metadata().ok()?) == state {
-            if self.0.len() >= MOST {
-                self.0.clear();
+            if self.known.len() >= MOST {
+                self.known.clear();
             }
-            self.0.insert(state, digest);
+            self.known.insert(state, digest);
         }
         Some(digest)
     }

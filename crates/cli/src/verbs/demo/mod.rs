@@ -101,6 +101,7 @@ impl Tour {
             command.arg("--resolve").arg(format!("{host}={}", self.upstream.https()));
         }
         command.arg("--env").arg(format!("OUTSIDE={}", self.path("secret").display()));
+        command.arg("--env").arg(format!("OUTSIDE_PID={}", std::process::id()));
         command.args(["--", "/bin/sh", "./agent.sh"]).stdin(Stdio::null()).stdout(Stdio::piped());
         Ok(command.spawn()?)
     }
