@@ -125,7 +125,9 @@ fn request(out: &mut String, e: &Request) -> fmt::Result {
     if !e.target.query().is_empty() {
         write!(out, "?{}", Safe(&e.target.query().join("&")))?;
     }
-    status(out, e.status, e.bytes_down, e.duration)?;
+    if e.phase == Phase::Closed {
+        status(out, e.status, e.bytes_down, e.duration)?;
+    }
     why(out, &e.disposition, e.rule.as_deref(), e.failure.as_deref())
 }
 

@@ -20,7 +20,10 @@ fn crates_dir() -> PathBuf {
 }
 
 fn floor_of(name: &str) -> usize {
-    FLOORS.iter().position(|floor| floor.contains(&name)).unwrap_or_else(|| panic!("{name} stands on no floor"))
+    FLOORS
+        .iter()
+        .position(|floor| floor.contains(&name))
+        .unwrap_or_else(|| panic!("{name} stands on no floor"))
 }
 
 /// The crates of ours that `manifest` depends on outside of its tests.
@@ -48,13 +51,17 @@ fn arrows_point_down() {
         }
         seen.insert(name);
     }
-    let drawn: BTreeSet<String> = FLOORS.iter().flat_map(|floor| floor.iter().map(|n| (*n).to_owned())).collect();
+    let drawn: BTreeSet<String> =
+        FLOORS.iter().flat_map(|floor| floor.iter().map(|n| (*n).to_owned())).collect();
     assert_eq!(seen, drawn, "ARCHITECTURE.md and crates/ name different crates");
 }
 
 #[test]
 fn an_arrow_that_points_up_would_be_seen() {
-    assert_eq!(dependencies("[dependencies]\ncreel-cli.workspace = true\n[dev-dependencies]\ncreel-net = {}\n"), ["cli".to_owned()].into());
+    assert_eq!(
+        dependencies("[dependencies]\ncreel-cli.workspace = true\n[dev-dependencies]\ncreel-net = {}\n"),
+        ["cli".to_owned()].into()
+    );
     assert!(floor_of("cli") < floor_of("types"));
 }
 
@@ -78,7 +85,12 @@ fn the_dial_is_called_at_one_place() {
     for name in ["proxy", "inference", "sandbox", "cli", "audit", "jail"] {
         for file in sources(&crates_dir().join(name).join("src")) {
             let text = fs::read_to_string(&file).unwrap();
-            if text.lines().any(|line| line.contains("dial(") && !line.trim_start().starts_with("//") && !line.contains("fn ") && line.contains("net::dial(")) {
+            if text.lines().any(|line| {
+                line.contains("dial(")
+                    && !line.trim_start().starts_with("//")
+                    && !line.contains("fn ")
+                    && line.contains("net::dial(")
+            }) {
                 callers.insert(file.strip_prefix(crates_dir()).unwrap().to_owned());
             }
         }

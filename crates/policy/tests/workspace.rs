@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 
 fn access(text: &str) -> Option<Access> {
     let document = support::document(&format!("version: 1\nname: t\n{text}\n"));
-    let policy = compile(&[document], &support::operator(), &|_, _| Err("no includes".into())).expect("valid");
+    let policy =
+        compile(&[document], &support::operator(), &|_, _| Err("no includes".into())).expect("valid");
     policy.filesystem().access(Path::new("/home/u/work/file"))
 }
 
@@ -27,9 +28,13 @@ fn the_workspace_is_writable_unless_a_document_says_otherwise() {
 #[test]
 fn a_program_is_the_file_that_its_name_leads_to() {
     let mut operator = support::operator();
-    operator.links = Links::new(|path| (path == Path::new("/usr/bin/python3")).then(|| PathBuf::from("/usr/bin/python3.11")));
-    let text = "version: 1\nname: t\nnetwork: { rules: [{ name: r, to: [a.test], from: [/usr/bin/python3] }] }\n";
-    let policy = compile(&[support::document(text)], &operator, &|_, _| Err("no includes".into())).expect("valid");
+    operator.links = Links::new(|path| {
+        (path == Path::new("/usr/bin/python3")).then(|| PathBuf::from("/usr/bin/python3.11"))
+    });
+    let text =
+        "version: 1\nname: t\nnetwork: { rules: [{ name: r, to: [a.test], from: [/usr/bin/python3] }] }\n";
+    let policy =
+        compile(&[support::document(text)], &operator, &|_, _| Err("no includes".into())).expect("valid");
     let host = Host::Name(HostName::new("a.test").expect("a name"));
     let by = |path: &str| {
         let program = Program { pid: 1, path: path.into(), digest: None, foreign_code: None };

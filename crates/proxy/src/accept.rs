@@ -65,9 +65,18 @@ impl Exit {
     }
 }
 
-/// Reads the first bytes until they tell what is spoken, and puts them back. `None` when nothing (or too little)
-/// came within `within`, or the client went away.
-pub(crate) async fn listen(socket: &mut Socket, within: Duration) -> Option<Spoken> {
+/// What a client's first bytes come to.
+pub(crate) enum Heard {
+    /// They tell what is spoken.
+    Spoken(Spoken),
+    /// Nothing, or too little, within the time.
+    Silence,
+    /// The client went away without a byte: it connected ahead of need.
+    Gone,
+}
+
+/// Reads the first bytes until they tell what is spoken, and puts them back.
+pub(crate) async fn listen(socket: &mut Socket, within: Duration) -> Heard {
     let mut said = BytesMut::with_capacity(4096);
     let spoken = tokio::time::timeout(within, async {
         loop {
@@ -82,7 +91,11 @@ pub(crate) async fn listen(socket: &mut Socket, within: Duration) -> Option<Spok
             }
         }
     });
-    let spoken = spoken.await.ok().flatten();
+    let heard = match spoken.await {
+        Ok(Some(spoken)) => Heard::Spoken(spoken),
+        Ok(None) if said.is_empty() => Heard::Gone,
+        Ok(None) | Err(_) => Heard::Silence,
+    };
     socket.unread(Bytes::from(said));
-    spoken
+    heard
 }

@@ -7,8 +7,8 @@ use crate::headers;
 use crate::identify::Flow;
 use crate::live::{Connection, Place, RequestPlace};
 use crate::models::CallContext;
+use crate::outcome::Outcome;
 use crate::paced::Pace;
-use crate::record::RequestAdmitted;
 use crate::refusal::{of_form, refused, refused_as, trouble};
 use crate::resolve::NoWay;
 use crate::target::{self, NotHere};
@@ -25,7 +25,7 @@ use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::task::JoinSet;
 
 /// Bytes copied at a time through an upgraded connection, each way.
@@ -67,6 +67,7 @@ struct Admitted {
     allowed: Allowed,
     knife: Arc<Knife>,
     place: RequestPlace,
+    outcome: Outcome,
 }
 
 /// An answer of our own instead of a forwarded one.
@@ -208,14 +209,24 @@ impl Exchange {
             if self.exit.setting.policy.generation() != allowed.generation {
                 continue;
             }
-            let event = RequestAdmitted {
-                who: self.flow.who(allowed.generation),
-                rule: &allowed.rule,
-                method: request.method().as_str(),
-                path: allowed.path.as_str(),
-            };
-            self.exit.setting.record.request(&event).map_err(unrecorded)?;
-            return Ok(Admitted { allowed, knife, place });
+            let outcome = self.outcome(request, &allowed, &knife);
+            self.exit.setting.record.request(&outcome.admitted()).map_err(unrecorded)?;
+            return Ok(Admitted { allowed, knife, place, outcome });
+        }
+    }
+
+    fn outcome(&self, request: &Request<Incoming>, allowed: &Allowed, knife: &Arc<Knife>) -> Outcome {
+        Outcome {
+            exit: Arc::clone(&self.exit),
+            flow: Arc::clone(&self.flow),
+            rule: allowed.rule.clone(),
+            generation: allowed.generation,
+            method: request.method().clone(),
+            path: allowed.path.as_str().to_owned(),
+            tls: self.tls,
+            knife: Arc::clone(knife),
+            began: Instant::now(),
+            status: None,
         }
     }
 
@@ -262,7 +273,7 @@ impl Exchange {
     async fn hand_on(
         self: &Arc<Self>,
         mut request: Request<Incoming>,
-        Admitted { allowed, knife, place }: Admitted,
+        Admitted { allowed, knife, place, mut outcome }: Admitted,
     ) -> Result<Response<Body>, Failed> {
         let upgrade = headers::upgrade(request.headers());
         let agent = upgrade.as_ref().map(|_| hyper::upgrade::on(&mut request));
@@ -270,12 +281,13 @@ impl Exchange {
         let answered = async {
             if allowed.model {
                 let response = self.call_model(request, &allowed, &knife).await;
-                return Ok(response.map(|body| watched::down(body, &knife, place)));
+                outcome.status = Some(response.status().as_u16());
+                return Ok(response.map(|body| watched::down(body, &knife, (place, outcome))));
             }
             if let Some(protocol) = upgrade {
                 headers::ask_upgrade(request.headers_mut(), protocol);
             }
-            self.forward(request, &allowed, (&knife, agent, place)).await
+            self.forward(request, &allowed, (&knife, agent, place, outcome)).await
         };
         tokio::select! {
             biased;
@@ -309,10 +321,17 @@ impl Exchange {
         self: &Arc<Self>,
         request: Request<Incoming>,
         allowed: &Allowed,
-        (knife, agent, place): (&Arc<Knife>, Option<OnUpgrade>, RequestPlace),
+        (knife, agent, place, mut outcome): (&Arc<Knife>, Option<OnUpgrade>, RequestPlace, Outcome),
     ) -> Result<Response<Body>, Failed> {
         let http2 = request.version() == Version::HTTP_2;
-        let (mut response, turn) = self.upstream.send(request, &allowed.path, knife).await?;
+        let (mut response, turn) = match self.upstream.send(request, &allowed.path, knife).await {
+            Ok(answered) => answered,
+            Err(failed) => {
+                outcome.status = failed.status();
+                return Err(failed);
+            }
+        };
+        outcome.status = Some(response.status().as_u16());
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
             let Some(agent) = agent else {
                 return Err(Failed::trouble("the server switched protocols unasked"));
@@ -325,7 +344,7 @@ impl Exchange {
         // The agent's side says its own version; the engine fills it in.
         *response.version_mut() = if http2 { Version::HTTP_2 } else { Version::HTTP_11 };
         let (parts, body) = response.into_parts();
-        let body = watched::down(body, knife, (place, turn));
+        let body = watched::down(body, knife, (place, turn, outcome));
         Ok(Response::from_parts(parts, body))
     }
 

@@ -1,5 +1,6 @@
 //! The exit of one sandbox: everything that leaves, leaves through this.
 
+use crate::accept::Heard;
 use crate::cell::PolicyCell;
 use crate::decide::{self, Leave};
 use crate::identify::{Flow, Witness};
@@ -108,6 +109,7 @@ impl Exit {
             sent: read + spliced.0,
             received: written + spliced.1,
             lasted: began.elapsed(),
+            dialled: place.connection.dialled(),
             cut: place.connection.was_cut.load(Ordering::Relaxed),
         };
         // There is nothing left to refuse; the next event meets the same trouble.
@@ -130,18 +132,19 @@ impl Exit {
         let limits = &self.setting.limits;
         let observing = self.setting.policy.load().policy.mode() == Mode::Observe;
         let wait = if decided.is_ok() && !observing { limits.first_bytes } else { limits.denied_first_bytes };
-        let spoken = accept::listen(&mut socket, wait).await;
-        match (decided, spoken) {
-            (decided, Some(Spoken::Tls(hello))) => {
+        let heard = accept::listen(&mut socket, wait).await;
+        match (decided, heard) {
+            (decided, Heard::Spoken(Spoken::Tls(hello))) => {
                 Box::pin(intercept::tls(self, place, socket, hello, decided)).await
             }
-            (_, Some(spoken @ (Spoken::Http1 | Spoken::Http2))) => {
+            (_, Heard::Spoken(spoken @ (Spoken::Http1 | Spoken::Http2))) => {
                 Box::pin(intercept::plain(self, place, socket, spoken == Spoken::Http2)).await;
                 (0, 0)
             }
             (Err(refusal), _) => self.reset(place, &socket, &refusal),
-            (Ok(_), said) => {
-                let what = if said.is_some() { NOT_HTTP } else { SILENT };
+            (Ok(_), Heard::Gone) => (0, 0),
+            (Ok(_), heard) => {
+                let what = if matches!(heard, Heard::Spoken(_)) { NOT_HTTP } else { SILENT };
                 let refusal = crate::refusal::of_form(&place.connection.flow, what);
                 if !observing {
                     return self.reset(place, &socket, &refusal);

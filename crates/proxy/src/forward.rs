@@ -35,6 +35,15 @@ pub(crate) enum Failed {
 }
 
 impl Failed {
+    /// The status that the agent receives for it.
+    pub(crate) fn status(&self) -> Option<u16> {
+        match self {
+            Self::NoAnswer => None,
+            Self::Instead(NoWay::Trouble(_), _) => Some(502),
+            Self::Instead(NoWay::Refused(..), _) => Some(403),
+        }
+    }
+
     pub(crate) fn trouble(why: &str) -> Self {
         Self::Instead(NoWay::Trouble(why.to_owned()), HeaderMap::new())
     }
@@ -229,7 +238,7 @@ impl Upstream {
         let stream = Socket::new(self.exit.reach(&self.connection.flow).await?);
         if let Ok(addr) = stream.peer_addr() {
             let most = self.exit.setting.limits.translated;
-            self.connection.reached(addr.ip().to_canonical(), stream.cutter(), most);
+            self.connection.reached(addr, stream.cutter(), most);
         }
         if !self.tls {
             return self.agree(Box::new(stream), http2).await;

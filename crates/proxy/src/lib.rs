@@ -19,6 +19,7 @@ mod intercept;
 mod limits;
 mod live;
 mod models;
+mod outcome;
 mod paced;
 mod record;
 mod refusal;
@@ -36,5 +37,6 @@ pub use limits::Limits;
 pub use live::{Cut, Rejudged};
 pub use models::{CallContext, Called, Models, NoModels};
 pub use record::{
-    ConnectionAdmitted, ConnectionEnded, DnsAsked, Journal, JournalError, Refused, RequestAdmitted, Who,
+    ConnectionAdmitted, ConnectionEnded, DnsAsked, Journal, JournalError, Refused, RequestAdmitted,
+    RequestEnded, Who,
 };

@@ -9,7 +9,7 @@ use creel_policy::canonical::CanonicalPath;
 use creel_policy::{Admission, Connect, Handling, Request};
 use http::Method;
 use std::collections::HashMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
@@ -56,6 +56,8 @@ struct State {
     /// How it was admitted; `None` while it is being refused.
     handling: Option<Handling>,
     upstreams: Vec<(IpAddr, Cutter)>,
+    /// The first address that was dialled.
+    dialled: Option<SocketAddr>,
     requests: HashMap<u64, LiveRequest>,
 }
 
@@ -133,12 +135,13 @@ impl Connection {
     }
 
     /// Notes a connection outside that belongs to this one. Old ones that were replaced are forgotten.
-    pub(crate) fn reached(&self, addr: IpAddr, upstream: Cutter, most: usize) {
+    pub(crate) fn reached(&self, addr: SocketAddr, upstream: Cutter, most: usize) {
         let mut state = self.lock();
+        state.dialled.get_or_insert(addr);
         if state.upstreams.len() >= most {
             state.upstreams.remove(0);
         }
-        state.upstreams.push((addr, upstream));
+        state.upstreams.push((addr.ip().to_canonical(), upstream));
     }
 
     /// Notes a request that was allowed.
@@ -158,6 +161,11 @@ impl Connection {
     /// Ends when the connection is cut.
     pub(crate) async fn gone(&self) {
         self.gone.notified().await;
+    }
+
+    /// The address that was dialled first.
+    pub(crate) fn dialled(&self) -> Option<SocketAddr> {
+        self.lock().dialled
     }
 
     pub(crate) fn moved(&self) -> (u64, u64) {

@@ -48,6 +48,8 @@ pub struct ConnectionEnded<'a> {
     pub received: u64,
     /// How long it lasted.
     pub lasted: Duration,
+    /// The address that was dialled first; `None` when none was.
+    pub dialled: Option<SocketAddr>,
     /// It was cut because the policy changed.
     pub cut: bool,
 }
@@ -63,6 +65,23 @@ pub struct RequestAdmitted<'a> {
     pub method: &'a str,
     /// Canonical path and query, as sent upstream.
     pub path: &'a str,
+    /// Whether it came over TLS.
+    pub tls: bool,
+}
+
+/// A request that is over: answered to its end, or broken off.
+#[derive(Debug, Clone, Copy)]
+pub struct RequestEnded<'a> {
+    /// What was admitted.
+    pub admitted: RequestAdmitted<'a>,
+    /// The status that the agent received; `None` when it received none.
+    pub status: Option<u16>,
+    /// Bytes of the request's body.
+    pub sent: u64,
+    /// Bytes of the answer's body.
+    pub received: u64,
+    /// How long it lasted.
+    pub lasted: Duration,
 }
 
 /// A connection or request that may not.
@@ -103,6 +122,8 @@ pub trait Journal: Send + Sync {
     fn ended(&self, event: &ConnectionEnded<'_>) -> Result<(), JournalError>;
     /// A request was admitted.
     fn request(&self, event: &RequestAdmitted<'_>) -> Result<(), JournalError>;
+    /// A request is over; as for [`Journal::ended`], an error has nothing left to refuse.
+    fn answered(&self, event: &RequestEnded<'_>) -> Result<(), JournalError>;
     /// A connection or request was refused.
     fn refused(&self, event: &Refused<'_>) -> Result<(), JournalError>;
     /// A name was asked for.

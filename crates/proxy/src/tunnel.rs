@@ -25,7 +25,7 @@ pub(crate) async fn through(exit: &Arc<Exit>, place: &Place, socket: Socket) -> 
         }
     };
     if let Ok(addr) = upstream.peer_addr() {
-        place.connection.reached(addr.ip().to_canonical(), upstream.cutter(), ONE);
+        place.connection.reached(addr, upstream.cutter(), ONE);
     }
     // Counted already when it was read ahead, so not again as spliced.
     let read_ahead = place.connection.moved().0;

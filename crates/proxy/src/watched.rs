@@ -8,7 +8,7 @@ use hyper::body::Incoming;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Poll};
 
 /// Cuts one request: its body on the way up, the wait for its answer, the answer's body.
@@ -18,9 +18,16 @@ pub(crate) struct Knife {
     up: AtomicWaker,
     wait: AtomicWaker,
     down: AtomicWaker,
+    sent: AtomicU64,
+    received: AtomicU64,
 }
 
 impl Knife {
+    /// Bytes of the request's body and of the answer's that went through so far.
+    pub(crate) fn moved(&self) -> (u64, u64) {
+        (self.sent.load(Ordering::Relaxed), self.received.load(Ordering::Relaxed))
+    }
+
     pub(crate) fn cut(&self) {
         self.cut.store(true, Ordering::Release);
         for waker in [&self.up, &self.wait, &self.down] {
@@ -76,7 +83,17 @@ where
         if self.knife.is_cut(waker, cx) {
             return Poll::Ready(Some(Err(NoLongerAllowed.into())));
         }
-        Pin::new(&mut self.inner).poll_frame(cx).map_err(Into::into)
+        let polled = Pin::new(&mut self.inner).poll_frame(cx).map_err(Into::into);
+        if let Poll::Ready(Some(Ok(frame))) = &polled
+            && let Some(bytes) = frame.data_ref()
+        {
+            let count = match self.way {
+                Way::Up => &self.knife.sent,
+                Way::Down => &self.knife.received,
+            };
+            count.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+        }
+        polled
     }
 
     fn is_end_stream(&self) -> bool {

@@ -136,14 +136,24 @@ impl Change {
     }
 
     async fn try_set(&mut self, documents: Vec<Document>, force: bool) -> Result<Vec<Applied>, Refused> {
-        let policy = policies::compile(&documents, &self.workspace, &self.resolve).map_err(|error| Refused::lines("the policy has errors", &error))?;
+        let policy = policies::compile(&documents, &self.workspace, &self.resolve)
+            .map_err(|error| Refused::lines("the policy has errors", &error))?;
         if plan::limits(&policy) != plan::limits(&self.policy) {
-            return Err(Refused("limits cannot be changed while the sandbox runs in this version".into(), vec!["keep `process: limits:` as it is, or start the sandbox anew".into()]));
+            return Err(Refused(
+                "limits cannot be changed while the sandbox runs in this version".into(),
+                vec!["keep `process: limits:` as it is, or start the sandbox anew".into()],
+            ));
         }
         if policy.filesystem().home() != self.policy.filesystem().home() {
-            return Err(Refused("the home directory cannot be changed while the sandbox runs".into(), vec!["keep `filesystem: home:` as it is, or start the sandbox anew".into()]));
+            return Err(Refused(
+                "the home directory cannot be changed while the sandbox runs".into(),
+                vec!["keep `filesystem: home:` as it is, or start the sandbox anew".into()],
+            ));
         }
-        let ready = self.models.prepare(&policy).map_err(|error| Refused::lines("a model backend cannot be used", &error))?;
+        let ready = self
+            .models
+            .prepare(&policy)
+            .map_err(|error| Refused::lines("a model backend cannot be used", &error))?;
         let reserved = Reserved { state: &self.state, record: &self.record };
         let places = plan::places(policy.filesystem(), &self.user, &reserved)
             .map_err(|error| Refused::lines("the files cannot be granted", &error))?;
@@ -153,10 +163,14 @@ impl Change {
         self.models.put(ready);
         self.cell.swap(self.generation().next(), Arc::clone(&policy));
         let judged = self.exit.rejudge();
-        let mut did: Vec<String> = judged.cut.iter().map(|cut| match &cut.request {
-            Some(request) => format!("cut {request} to {}: {}", cut.to, cut.why),
-            None => format!("cut connection {} to {}: {}", cut.connection, cut.to, cut.why),
-        }).collect();
+        let mut did: Vec<String> = judged
+            .cut
+            .iter()
+            .map(|cut| match &cut.request {
+                Some(request) => format!("cut {request} to {}: {}", cut.to, cut.why),
+                None => format!("cut connection {} to {}: {}", cut.connection, cut.to, cut.why),
+            })
+            .collect();
         did.push(format!("{} open connections go on", judged.kept));
         let network = Applied { layer: "network".into(), did, took: began.elapsed() };
         (self.documents, self.policy, self.places) = (documents, policy, places);
@@ -205,7 +219,10 @@ fn steps(before: &[Place], after: &[Place]) -> Vec<Step> {
             Some(same) if same == *place => {}
             Some(other) => match (&place.what, &other.what) {
                 (What::Read(a), What::Write(b)) | (What::Write(a), What::Read(b)) if a == b => {
-                    narrowed.push(Step::Access { at: place.at.clone(), write: matches!(other.what, What::Write(_)) });
+                    narrowed.push(Step::Access {
+                        at: place.at.clone(),
+                        write: matches!(other.what, What::Write(_)),
+                    });
                 }
                 _ => gone.push(place),
             },
@@ -224,7 +241,8 @@ fn steps(before: &[Place], after: &[Place]) -> Vec<Step> {
         })
         .collect();
     let fresh = |place: &Place| find(before, &place.at).is_none_or(|old| gone.iter().any(|g| g.at == old.at));
-    let below_fresh = |at: &std::path::Path| after.iter().any(|p| fresh(p) && at != p.at && at.starts_with(&p.at));
+    let below_fresh =
+        |at: &std::path::Path| after.iter().any(|p| fresh(p) && at != p.at && at.starts_with(&p.at));
     for place in after {
         if fresh(place) || beneath(&place.at) || below_fresh(&place.at) {
             steps.push(Step::Add { at: place.at.clone(), what: (&place.what).into() });
@@ -280,7 +298,11 @@ mod tests {
     #[test]
     fn what_lies_beneath_is_put_there_again() {
         check(&[write("/a"), read("/a/b")], &[read("/a/b")], &["take /a away", "grant /a/b for reading"]);
-        check(&[read("/a/b")], &[write("/a"), read("/a/b")], &["grant /a for writing", "grant /a/b for reading"]);
+        check(
+            &[read("/a/b")],
+            &[write("/a"), read("/a/b")],
+            &["grant /a for writing", "grant /a/b for reading"],
+        );
         check(&[write("/a"), hidden("/a/s")], &[write("/a")], &["take /a/s away"]);
         check(&[write("/a")], &[write("/a"), hidden("/a/s")], &["hide /a/s"]);
     }

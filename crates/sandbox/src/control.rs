@@ -124,7 +124,12 @@ impl Shared {
     async fn exec(&self, stream: &UnixStream, wanted: Wanted, fds: Vec<OwnedFd>) -> io::Result<()> {
         let refuse = |why: String| Answer::Refused { why, details: Vec::new() };
         if wanted.command.is_empty() || (wanted.terminal.is_none() && fds.len() != 3) {
-            return say(stream, &refuse("a command and three descriptors, or a terminal, are needed".into()), None).await;
+            return say(
+                stream,
+                &refuse("a command and three descriptors, or a terminal, are needed".into()),
+                None,
+            )
+            .await;
         }
         let (job, mut news) = match self.jobs.spawn(|job| self.spawn(job, wanted), &fds) {
             Ok(started) => started,
@@ -198,7 +203,9 @@ async fn say(stream: &UnixStream, answer: &Answer, fd: Option<OwnedFd>) -> io::R
     let (first, mut rest) = line.split_at(1);
     loop {
         stream.writable().await?;
-        match stream.try_io(Interest::WRITABLE, || creel_kernel::scm::send(stream, first, &fds).map_err(|e| e.errno.into())) {
+        match stream.try_io(Interest::WRITABLE, || {
+            creel_kernel::scm::send(stream, first, &fds).map_err(|e| e.errno.into())
+        }) {
             Ok(()) => break,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
             Err(error) => return Err(error),

@@ -54,8 +54,9 @@ fn kernel() -> Check {
     let mut parts = release.split(['.', '-']).map_while(|part| part.parse::<u32>().ok());
     let version = (parts.next().unwrap_or(0), parts.next().unwrap_or(0));
     if version < (5, 14) {
-        return check("kernel", State::Broken, format!("Linux {release}"))
-            .mend("Linux 5.14 or newer is needed (Landlock, unprivileged overlayfs, per-namespace process limits)");
+        return check("kernel", State::Broken, format!("Linux {release}")).mend(
+            "Linux 5.14 or newer is needed (Landlock, unprivileged overlayfs, per-namespace process limits)",
+        );
     }
     if version < (6, 6) {
         return check("kernel", State::Lacking, format!("Linux {release}"))
@@ -74,7 +75,9 @@ fn user_namespaces() -> Check {
         Ok(0) => check(name, State::Broken, "user.max_user_namespaces = 0")
             .mend("sudo sysctl -w user.max_user_namespaces=15000 (and write it to /etc/sysctl.d/)"),
         Ok(n) => check(name, State::Good, format!("allowed, at most {n}")),
-        Err(_) => check(name, State::Broken, "this kernel has none").mend("a kernel with CONFIG_USER_NS is needed"),
+        Err(_) => {
+            check(name, State::Broken, "this kernel has none").mend("a kernel with CONFIG_USER_NS is needed")
+        }
     }
 }
 
@@ -83,7 +86,8 @@ fn apparmor() -> Check {
     if read("/proc/sys/kernel/apparmor_restrict_unprivileged_userns") != "1" {
         return check(name, State::Good, "not in force");
     }
-    let own = fs::read_link("/proc/self/exe").map_or_else(|_| "/usr/local/bin/creel".into(), |p| p.display().to_string());
+    let own = fs::read_link("/proc/self/exe")
+        .map_or_else(|_| "/usr/local/bin/creel".into(), |p| p.display().to_string());
     check(name, State::Broken, "kernel.apparmor_restrict_unprivileged_userns = 1").mend(format!(
         "give this program a profile that may: write `abi <abi/4.0>, include <tunables/global> profile creel {own} \
          flags=(unconfined) {{ userns, }}` to /etc/apparmor.d/creel and run `sudo apparmor_parser -r /etc/apparmor.d/creel`"

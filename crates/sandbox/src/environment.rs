@@ -78,16 +78,20 @@ pub fn build(sources: &Sources<'_>) -> Vec<(OsString, OsString)> {
 /// The operator's `PATH` as far as it can be seen inside, then the standard directories.
 fn path(sources: &Sources<'_>) -> OsString {
     let operator = (sources.operator)("PATH").unwrap_or_default();
-    let mut dirs: Vec<PathBuf> = std::env::split_paths(&operator)
-        .filter(|dir| dir.is_absolute() && (sources.visible)(dir))
-        .collect();
+    let mut dirs: Vec<PathBuf> =
+        std::env::split_paths(&operator).filter(|dir| dir.is_absolute() && (sources.visible)(dir)).collect();
     for dir in STANDARD_PATH.map(PathBuf::from) {
         if !dirs.contains(&dir) {
             dirs.push(dir);
         }
     }
     let mut seen = Vec::new();
-    dirs.retain(|dir| !seen.contains(dir) && { seen.push(dir.clone()); true });
+    dirs.retain(|dir| {
+        !seen.contains(dir) && {
+            seen.push(dir.clone());
+            true
+        }
+    });
     join(&dirs)
 }
 
@@ -124,7 +128,10 @@ mod tests {
     #[test]
     fn what_is_asked_for_by_name_wins() {
         let env = built(&[], &[("HOME", "/tmp/h"), ("X", "1")]);
-        assert_eq!(env.iter().filter(|(k, _)| k == "HOME").collect::<Vec<_>>(), [&("HOME".into(), "/tmp/h".into())]);
+        assert_eq!(
+            env.iter().filter(|(k, _)| k == "HOME").collect::<Vec<_>>(),
+            [&("HOME".into(), "/tmp/h".into())]
+        );
         assert!(env.contains(&("X".into(), "1".into())));
     }
 

@@ -1,7 +1,7 @@
 //! What init is told, and what it reports, for everybody who has a command running inside.
 
-use creel_jail::link::{Exit, Job, Link, MAIN, NotRun, Order, Report, Spawn};
 use crate::witness::Ordered;
+use creel_jail::link::{Exit, Job, Link, MAIN, NotRun, Order, Report, Spawn};
 use creel_kernel::SysError;
 use rustix::io::Errno;
 use std::collections::HashMap;

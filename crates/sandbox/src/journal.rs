@@ -3,10 +3,12 @@
 use creel_audit as audit;
 use creel_audit::{Disposition, Event, Handling, Phase, Program, Record, Target};
 use creel_proxy::{
-    ConnectionAdmitted, ConnectionEnded, DnsAsked, Journal, JournalError, PolicyCell, Refused, RequestAdmitted, Who,
+    ConnectionAdmitted, ConnectionEnded, DnsAsked, Journal, JournalError, PolicyCell, Refused,
+    RequestAdmitted, RequestEnded, Who,
 };
-use std::sync::Arc;
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// The record as the proxy knows it.
@@ -14,12 +16,18 @@ pub struct Scribe {
     record: Arc<Record>,
     cell: Arc<PolicyCell>,
     refusals: AtomicU64,
+    /// By their numbers, the connections that were admitted and are not over: how, and by which rule.
+    open: Mutex<HashMap<u64, (Option<Handling>, String)>>,
 }
 
 impl Scribe {
     /// Writes into `record`; `cell` tells whether a refusal is carried out.
     pub fn new(record: Arc<Record>, cell: Arc<PolicyCell>) -> Self {
-        Self { record, cell, refusals: AtomicU64::new(0) }
+        Self { record, cell, refusals: AtomicU64::new(0), open: Mutex::default() }
+    }
+
+    fn open(&self) -> MutexGuard<'_, HashMap<u64, (Option<Handling>, String)>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn write(&self, event: &Event) -> Result<(), JournalError> {
@@ -29,7 +37,6 @@ impl Scribe {
         }
         self.record.append(event).map(drop).map_err(|error| said(&error))
     }
-
 }
 
 fn said(error: &audit::RecordError) -> JournalError {
@@ -61,6 +68,7 @@ fn connection(who: &Who<'_>, phase: Phase) -> audit::Connection {
 fn request(who: &Who<'_>, method: &str, target: &str) -> audit::Request {
     audit::Request {
         connection: who.connection,
+        phase: Phase::Opened,
         program: Program::of(who.caller),
         method: method.to_owned(),
         tls: who.port != 80,
@@ -75,6 +83,15 @@ fn request(who: &Who<'_>, method: &str, target: &str) -> audit::Request {
         bytes_up: 0,
         bytes_down: 0,
         duration: Duration::ZERO,
+    }
+}
+
+fn admitted(event: &RequestAdmitted<'_>, phase: Phase) -> audit::Request {
+    audit::Request {
+        phase,
+        tls: event.tls,
+        rule: Some(event.rule.to_string()),
+        ..request(&event.who, event.method, event.path)
     }
 }
 
@@ -108,16 +125,26 @@ fn handling(word: &str) -> Option<Handling> {
 
 impl Journal for Scribe {
     fn connection(&self, event: &ConnectionAdmitted<'_>) -> Result<(), JournalError> {
+        let (handling, rule) = (handling(event.handling), event.rule.to_string());
         self.write(&Event::Connection(audit::Connection {
-            handling: handling(event.handling),
-            rule: Some(event.rule.to_string()),
+            handling,
+            rule: Some(rule.clone()),
             ..connection(&event.who, Phase::Opened)
-        }))
+        }))?;
+        self.open().insert(event.who.connection, (handling, rule));
+        Ok(())
     }
 
+    /// A connection that was never admitted has its refusal in the record already.
     fn ended(&self, event: &ConnectionEnded<'_>) -> Result<(), JournalError> {
+        let Some((handling, rule)) = self.open().remove(&event.who.connection) else { return Ok(()) };
         self.write(&Event::Connection(audit::Connection {
-            failure: event.cut.then(|| format!("cut: not allowed by policy generation {}", self.cell.generation())),
+            handling,
+            rule: Some(rule),
+            dialled: event.dialled,
+            failure: event
+                .cut
+                .then(|| format!("cut: not allowed by policy generation {}", self.cell.generation())),
             bytes_up: event.sent,
             bytes_down: event.received,
             duration: event.lasted,
@@ -126,9 +153,17 @@ impl Journal for Scribe {
     }
 
     fn request(&self, event: &RequestAdmitted<'_>) -> Result<(), JournalError> {
+        self.write(&Event::Request(admitted(event, Phase::Opened)))
+    }
+
+    fn answered(&self, event: &RequestEnded<'_>) -> Result<(), JournalError> {
         self.write(&Event::Request(audit::Request {
-            rule: Some(event.rule.to_string()),
-            ..request(&event.who, event.method, event.path)
+            status: event.status,
+            failure: event.status.is_none().then(|| "it was not answered".to_owned()),
+            bytes_up: event.sent,
+            bytes_down: event.received,
+            duration: event.lasted,
+            ..admitted(&event.admitted, Phase::Closed)
         }))
     }
 
@@ -136,13 +171,22 @@ impl Journal for Scribe {
         if !event.overlooked {
             self.refusals.fetch_add(1, Ordering::Relaxed);
         }
-        let (rule, disposition) =
-            (event.refusal.rule.as_ref().map(ToString::to_string), disposition(event));
+        let (rule, disposition) = (event.refusal.rule.as_ref().map(ToString::to_string), disposition(event));
         self.write(&match event.request {
             Some((method, target)) => {
-                Event::Request(audit::Request { rule, disposition, ..request(&event.who, method, target) })
+                let status = (!event.overlooked).then_some(403);
+                Event::Request(audit::Request {
+                    rule,
+                    disposition,
+                    status,
+                    ..request(&event.who, method, target)
+                })
             }
-            None => Event::Connection(audit::Connection { rule, disposition, ..connection(&event.who, Phase::Opened) }),
+            None => Event::Connection(audit::Connection {
+                rule,
+                disposition,
+                ..connection(&event.who, Phase::Opened)
+            }),
         })
     }
 
@@ -180,7 +224,9 @@ mod tests {
 
     #[test]
     fn a_target_in_absolute_form_is_written_in_origin_form() {
-        for (target, want) in [("/a?b", "/a?b"), ("https://h.test/a?b", "/a?b"), ("https://h.test", "/"), ("*", "*")] {
+        for (target, want) in
+            [("/a?b", "/a?b"), ("https://h.test/a?b", "/a?b"), ("https://h.test", "/"), ("*", "*")]
+        {
             assert_eq!(origin_form(target), want);
         }
     }

@@ -4,7 +4,9 @@
 use crate::journal::Scribe;
 use arc_swap::ArcSwap;
 use creel_audit::Event;
-use creel_inference::{Backend, BackendError, BackendRef, Body, Call, Routes, Speaks, Upstream, UpstreamError};
+use creel_inference::{
+    Backend, BackendError, BackendRef, Body, Call, Routes, Speaks, Upstream, UpstreamError,
+};
 use creel_policy::{Api, Key, Policy};
 use creel_proxy::{self as proxy, CallContext, Called, Outward, PolicyCell};
 use creel_types::{Host, Secret};
@@ -60,7 +62,9 @@ impl Switch {
     /// Reads the keys that `policy` asks for and makes its models ready.
     pub fn prepare(&self, policy: &Policy) -> Result<Ready, ModelsError> {
         let default = policy.inference().route("default").and_then(|route| route.models.first());
-        let Some(found) = default.and_then(|model| policy.backend(&model.backend)) else { return Ok(Ready(None)) };
+        let Some(found) = default.and_then(|model| policy.backend(&model.backend)) else {
+            return Ok(Ready(None));
+        };
         let base = found.base_url.to_string().parse()?;
         let speaks = match found.api {
             Api::OpenAi => Speaks::OpenAi,
@@ -92,9 +96,11 @@ fn key(backend: &creel_policy::Backend) -> Result<Option<Secret>, ModelsError> {
             Ok(value) if !value.is_empty() => Ok(Some(Secret::new(value.into_bytes()))),
             _ => Err(ModelsError::NoVariable { backend: name(), variable: variable.clone() }),
         },
-        Key::File(path) => read_key(path)
-            .map(Some)
-            .map_err(|source| ModelsError::NoFile { backend: name(), path: path.clone(), source }),
+        Key::File(path) => read_key(path).map(Some).map_err(|source| ModelsError::NoFile {
+            backend: name(),
+            path: path.clone(),
+            source,
+        }),
     }
 }
 
@@ -131,7 +137,9 @@ impl Upstream for ThroughTheExit {
     ) -> BoxFuture<'a, Result<Response<Body>, UpstreamError>> {
         Box::pin(async move {
             self.0.call(backend.name(), request).await.map_err(|error| match error {
-                proxy::BackendError::Refused(refusal) => UpstreamError::Refused { reason: refusal.to_string() },
+                proxy::BackendError::Refused(refusal) => {
+                    UpstreamError::Refused { reason: refusal.to_string() }
+                }
                 other => UpstreamError::Unreachable { reason: other.to_string() },
             })
         })

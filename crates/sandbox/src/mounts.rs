@@ -159,7 +159,10 @@ impl Mounts {
                     return Ok(Attempt::Done);
                 }
                 helper.judge(Verdict::Undo)?;
-                Err(Trouble { why: "what is to be taken away is in use".into(), details: holders::lines(&left) })
+                Err(Trouble {
+                    why: "what is to be taken away is in use".into(),
+                    details: holders::lines(&left),
+                })
             }
         }
     }

@@ -78,7 +78,8 @@ fn home(home: &Home, user: &User, reserved: &Reserved<'_>) -> Result<Place, Plan
         Home::Scratch => What::Scratch,
         Home::Keep(name) => {
             let path = reserved.state.join("homes").join(name.as_str());
-            std::fs::create_dir_all(&path).map_err(|source| PlanError::Home { path: path.clone(), source })?;
+            std::fs::create_dir_all(&path)
+                .map_err(|source| PlanError::Home { path: path.clone(), source })?;
             What::Write(path)
         }
     };
@@ -112,7 +113,9 @@ fn place(
 /// they lead; elsewhere it stands under the name that the policy gives it, below a parent that is no link.
 fn position(grant: &Grant, filesystem: &Filesystem, source: &Path) -> PathBuf {
     let shown = |access| matches!(access, Some(Access::Read | Access::Write));
-    let (Some(parent), Some(name)) = (grant.path.parent(), grant.path.file_name()) else { return source.to_owned() };
+    let (Some(parent), Some(name)) = (grant.path.parent(), grant.path.file_name()) else {
+        return source.to_owned();
+    };
     match parent.canonicalize() {
         Ok(parent) if !shown(filesystem.access(&parent)) => parent.join(name),
         _ => source.to_owned(),
@@ -132,7 +135,9 @@ fn forbid(source: &Path, grant: &Grant, reserved: &Reserved<'_>) -> Result<(), P
     }
     for own in [reserved.state, reserved.record] {
         if own.starts_with(source) || source.starts_with(own) {
-            return forbidden("it holds Creel's own records, which no sandbox may see; use --record or XDG_STATE_HOME to keep them elsewhere");
+            return forbidden(
+                "it holds Creel's own records, which no sandbox may see; use --record or XDG_STATE_HOME to keep them elsewhere",
+            );
         }
     }
     Ok(())
@@ -206,7 +211,9 @@ pub fn summary(places: &[Place], policy: &Policy) -> Vec<String> {
             format!("{verb} {}", place.at.display())
         })
         .collect();
-    lines.extend(policy.inference().backends().iter().map(|b| format!("model backend {} at {}", b.name, b.base_url)));
+    lines.extend(
+        policy.inference().backends().iter().map(|b| format!("model backend {} at {}", b.name, b.base_url)),
+    );
     lines
 }
 
@@ -226,7 +233,8 @@ mod tests {
             base: "/".into(),
         };
         let policy = crate::policies::compile(&[document], workspace, &[]).expect("a valid policy");
-        let reserved = Reserved { state: Path::new("/nonexistent/state"), record: Path::new("/nonexistent/record") };
+        let reserved =
+            Reserved { state: Path::new("/nonexistent/state"), record: Path::new("/nonexistent/record") };
         places(policy.filesystem(), &user(), &reserved)
     }
 
@@ -237,7 +245,8 @@ mod tests {
         fs::create_dir_all(ws.join("a/b")).unwrap();
         fs::write(ws.join("a/b/.env"), "").unwrap();
         fs::write(ws.join(".env"), "").unwrap();
-        let places = planned(&ws, "  workspace: { path: ., access: write }\n  hide: [\"./**/.env\"]").unwrap();
+        let places =
+            planned(&ws, "  workspace: { path: ., access: write }\n  hide: [\"./**/.env\"]").unwrap();
         let hidden: Vec<_> = places.iter().filter(|p| p.what == What::Hidden).map(|p| p.at.clone()).collect();
         assert_eq!(hidden, [ws.join(".env"), ws.join("a/b/.env")]);
     }

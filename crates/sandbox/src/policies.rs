@@ -28,7 +28,11 @@ pub enum CompileError {
 }
 
 /// Compiles the documents; the built-in policy when there is none.
-pub fn compile(documents: &[control::Document], workspace: &Path, resolve: &[Resolution]) -> Result<Policy, CompileError> {
+pub fn compile(
+    documents: &[control::Document],
+    workspace: &Path,
+    resolve: &[Resolution],
+) -> Result<Policy, CompileError> {
     let workspace = workspace
         .canonicalize()
         .map_err(|source| CompileError::Workspace { path: workspace.to_owned(), source })?;
@@ -39,11 +43,8 @@ pub fn compile(documents: &[control::Document], workspace: &Path, resolve: &[Res
         resolve: resolve.to_vec(),
         links: Links::new(|path| path.canonicalize().ok()),
     };
-    let documents: Vec<Document> = if documents.is_empty() {
-        vec![own(&built_in())]
-    } else {
-        documents.iter().map(own).collect()
-    };
+    let documents: Vec<Document> =
+        if documents.is_empty() { vec![own(&built_in())] } else { documents.iter().map(own).collect() };
     creel_policy::compile(&documents, &operator, &load).map_err(CompileError::Invalid)
 }
 
@@ -51,7 +52,6 @@ pub fn compile(documents: &[control::Document], workspace: &Path, resolve: &[Res
 pub fn home() -> Option<PathBuf> {
     std::env::var_os("HOME").map(PathBuf::from).filter(|path| path.is_absolute())
 }
-
 
 /// What is in force when nobody says anything.
 pub fn built_in() -> control::Document {

@@ -154,7 +154,9 @@ fn workspace(asked: &Path) -> Result<PathBuf, RunError> {
     }
     let home = policies::home().and_then(|home| home.canonicalize().ok());
     if home.is_some_and(|home| home.starts_with(&path)) {
-        return Err(bad("it is, or holds, your home directory; choose a project with --workspace DIR".into()));
+        return Err(
+            bad("it is, or holds, your home directory; choose a project with --workspace DIR".into()),
+        );
     }
     Ok(path)
 }
@@ -170,7 +172,8 @@ fn identity() -> Result<SandboxId, RunError> {
 
 /// `bash-3f2a`: the command's name as far as it fits, and a few digits that tell two of them apart.
 fn name_after(command: &[OsString], id: SandboxId) -> Result<SandboxName, RunError> {
-    let program = command.first().and_then(|c| Path::new(c).file_name()).unwrap_or_default().to_string_lossy();
+    let program =
+        command.first().and_then(|c| Path::new(c).file_name()).unwrap_or_default().to_string_lossy();
     let stem: String = program.to_lowercase().chars().filter(char::is_ascii_alphanumeric).take(32).collect();
     let stem = if stem.is_empty() { "sandbox" } else { &stem };
     Ok(format!("{stem}-{}", &id.to_string()[..4]).parse()?)
@@ -201,7 +204,9 @@ fn login(uid: u32) -> String {
         let name = fields.next()?;
         (fields.nth(1)?.parse() == Ok(uid)).then(|| name.to_owned())
     });
-    found.filter(|name| !name.is_empty() && name.bytes().all(|b| b.is_ascii_graphic())).unwrap_or_else(|| "user".into())
+    found
+        .filter(|name| !name.is_empty() && name.bytes().all(|b| b.is_ascii_graphic()))
+        .unwrap_or_else(|| "user".into())
 }
 
 fn trust(files: &[PathBuf]) -> Result<Trust, RunError> {
@@ -214,11 +219,18 @@ fn trust(files: &[PathBuf]) -> Result<Trust, RunError> {
     Trust::new(&extra).map_err(RunError::Trust)
 }
 
-fn environment(order: &Order, user: &User, name: &SandboxName, places: &[Place]) -> Vec<(OsString, OsString)> {
+fn environment(
+    order: &Order,
+    user: &User,
+    name: &SandboxName,
+    places: &[Place],
+) -> Vec<(OsString, OsString)> {
     let system = ["/usr", "/bin", "/sbin", "/opt"];
     let visible = |dir: &Path| {
         system.iter().any(|s| dir.starts_with(s))
-            || places.iter().any(|p| dir.starts_with(&p.at) && !matches!(p.what, creel_api::plan::What::Scratch))
+            || places
+                .iter()
+                .any(|p| dir.starts_with(&p.at) && !matches!(p.what, creel_api::plan::What::Scratch))
     };
     environment::build(&EnvSources {
         operator: &|key| std::env::var_os(key),
@@ -243,10 +255,15 @@ fn etc(
     authorities.extend(trust.extra().iter().cloned());
     let machine = bundle::find(root, &bundle::PEM_PLACES).map(|(_, bytes)| bytes);
     let pem = bundle::pem(machine.as_deref(), &authorities);
-    let java = etc::java_store(&system).map(|store| {
-        bundle::java(std::fs::read(store).ok().as_deref(), machine.as_deref(), &authorities)
-    });
-    etc::files(&EtcSources { hostname: name.as_str(), user, bundle: &pem, java: java.as_deref(), system: &system })
+    let java = etc::java_store(&system)
+        .map(|store| bundle::java(std::fs::read(store).ok().as_deref(), machine.as_deref(), &authorities));
+    etc::files(&EtcSources {
+        hostname: name.as_str(),
+        user,
+        bundle: &pem,
+        java: java.as_deref(),
+        system: &system,
+    })
 }
 
 /// The workspace where the policy grants it, else the home inside.

@@ -50,7 +50,9 @@ pub fn make(wanted: Option<&Path>, name: &SandboxName, id: SandboxId) -> Result<
 pub fn find(what: Option<&str>) -> Result<PathBuf, RecordsError> {
     let Some(what) = what else {
         let all = subdirectories(&root()?).into_iter().filter_map(|dir| newest(&dir));
-        return all.max_by_key(|path| path.parent().and_then(Path::file_name).map(ToOwned::to_owned)).ok_or(RecordsError::Nothing);
+        return all
+            .max_by_key(|path| path.parent().and_then(Path::file_name).map(ToOwned::to_owned))
+            .ok_or(RecordsError::Nothing);
     };
     let path = Path::new(what);
     if path.is_file() {

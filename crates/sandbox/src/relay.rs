@@ -30,8 +30,10 @@ impl Relay {
         let over = Arc::new(AtomicBool::new(false));
         let reading = master.try_clone()?;
         let (over_out, over_in) = (Arc::clone(&over), Arc::clone(&over));
-        let output = thread::Builder::new().name("terminal-out".into()).spawn(move || show(&reading, &over_out))?;
-        let input = thread::Builder::new().name("terminal-in".into()).spawn(move || feed(&master, &over_in))?;
+        let output =
+            thread::Builder::new().name("terminal-out".into()).spawn(move || show(&reading, &over_out))?;
+        let input =
+            thread::Builder::new().name("terminal-in".into()).spawn(move || feed(&master, &over_in))?;
         Ok(Self { over, output: Some(output), input: Some(input), _raw: raw })
     }
 }

@@ -15,8 +15,8 @@ use crate::{RunError, models, plan, witness};
 use creel_audit as audit;
 use creel_audit::Event;
 use creel_jail::Started;
-use creel_kernel::cgroup::Group;
 use creel_jail::link::{MAIN, NotRun, Order as Say, Report, Target};
+use creel_kernel::cgroup::Group;
 use creel_net::resolve::Resolver;
 use creel_net::synthetic::Synthetic;
 use creel_proxy::{Exit, Limits, Outward, PolicyCell};
@@ -52,7 +52,8 @@ pub struct Stop {
 
 /// Lives the sandbox's life; gives the command's exit code.
 pub fn live(prepared: Prepared, started: Started) -> Result<i32, RunError> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(RunError::Runtime)?;
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(RunError::Runtime)?;
     let code = runtime.block_on(async { Warden::wire(prepared, started)?.serve().await });
     // What still runs on other threads belongs to connections that are over.
     runtime.shutdown_background();
@@ -72,7 +73,20 @@ struct Warden {
 impl Warden {
     /// Wires the parts together and starts to serve what the sandbox will ask for.
     fn wire(mut prepared: Prepared, started: Started) -> Result<Self, RunError> {
-        let Started { init, pid, enforced, tcp, dns, notify, terminal, init_link, scaffold, spaces, group, redirect } = started;
+        let Started {
+            init,
+            pid,
+            enforced,
+            tcp,
+            dns,
+            notify,
+            terminal,
+            init_link,
+            scaffold,
+            spaces,
+            group,
+            redirect,
+        } = started;
         let cell = Arc::new(PolicyCell::new(Generation::FIRST, Arc::clone(&prepared.policy)));
         let scribe = Arc::new(Scribe::new(Arc::clone(&prepared.record), Arc::clone(&cell)));
         let (names, resolver) = (Synthetic::default(), Arc::<Resolver>::default());
@@ -87,7 +101,12 @@ impl Warden {
             ordered: Arc::clone(&ordered),
         })
         .map_err(RunError::Runtime)?;
-        let outward = Outward::new(Arc::clone(&cell), Arc::clone(&prepared.trust), Arc::clone(&resolver), Limits::default());
+        let outward = Outward::new(
+            Arc::clone(&cell),
+            Arc::clone(&prepared.trust),
+            Arc::clone(&resolver),
+            Limits::default(),
+        );
         let models = Arc::new(models::Switch::new(Arc::new(outward), Arc::clone(&cell), Arc::clone(&scribe)));
         models.put(models.prepare(&prepared.policy)?);
         let exit = Exit::with(
@@ -114,11 +133,14 @@ impl Warden {
         let (stop, stops) = mpsc::channel(1);
         scribe.event(&Event::Start(start_event(&prepared, &enforced))).map_err(RunError::Journal)?;
         if prepared.voice == Voice::Json {
-            say_json(&serde_json::json!({ "started": prepared.name.as_str(), "record": prepared.record.path(), "enforced": enforced }));
+            say_json(
+                &serde_json::json!({ "started": prepared.name.as_str(), "record": prepared.record.path(), "enforced": enforced }),
+            );
         }
         let mounts = Mounts { spaces, scaffold, init: pid };
         let change = Change::new(&prepared, cell, exit, models, (Arc::clone(&scribe), mounts));
-        let control = Control { jobs: Arc::clone(&jobs), change, stop, enforced, init: pid, seed: prepared.seed() };
+        let control =
+            Control { jobs: Arc::clone(&jobs), change, stop, enforced, init: pid, seed: prepared.seed() };
         tokio::spawn(control.serve(prepared.socket.take().ok_or(RunError::NoSocket)?));
         let init = crate::jobs::watch(init).map_err(RunError::Runtime)?;
         Ok(Self { prepared, scribe, jobs, init, relay, stops, _group: group })
@@ -139,7 +161,12 @@ impl Warden {
     async fn until_the_end(&mut self) -> Outcome {
         let mut signals = Signals::listen();
         let limit = self.prepared.policy.process().limits().time;
-        let time = async { match limit { Some(limit) => tokio::time::sleep(limit).await, None => std::future::pending().await } };
+        let time = async {
+            match limit {
+                Some(limit) => tokio::time::sleep(limit).await,
+                None => std::future::pending().await,
+            }
+        };
         let mut deadline = std::pin::pin!(tokio::time::sleep(Duration::from_secs(u64::from(u32::MAX))));
         let mut stopping = None;
         tokio::pin!(time);
@@ -177,7 +204,12 @@ impl Warden {
                 Some(Outcome { code: exit.status(), reason: "the command ended".into() })
             }
             Report::NotRun { job: MAIN, why } => {
-                let name = self.prepared.command.first().map(|c| c.to_string_lossy().into_owned()).unwrap_or_default();
+                let name = self
+                    .prepared
+                    .command
+                    .first()
+                    .map(|c| c.to_string_lossy().into_owned())
+                    .unwrap_or_default();
                 let reason = match &why {
                     NotRun::NotFound => format!("{name}: not found in the sandbox"),
                     NotRun::NotExecutable(error) => format!("{name}: cannot be executed: {error}"),
@@ -241,7 +273,14 @@ struct Signals(mpsc::Receiver<i32>);
 impl Signals {
     fn listen() -> Self {
         let (send, receive) = mpsc::channel(8);
-        for kind in [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup(), SignalKind::quit(), SignalKind::user_defined1(), SignalKind::user_defined2()] {
+        for kind in [
+            SignalKind::interrupt(),
+            SignalKind::terminate(),
+            SignalKind::hangup(),
+            SignalKind::quit(),
+            SignalKind::user_defined1(),
+            SignalKind::user_defined2(),
+        ] {
             let send = send.clone();
             let Ok(mut stream) = signal(kind) else { continue };
             tokio::spawn(async move {

@@ -68,11 +68,14 @@ pub struct Connection {
     pub sni: Option<String>,
 }
 
-/// An HTTP request, recorded once: before it goes upstream, or when it was refused.
+/// An HTTP request: recorded before it goes upstream, and again with its outcome when it is over. One that is refused
+/// is recorded once.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Request {
     /// The connection that it came on.
     pub connection: u64,
+    /// Its beginning or its end.
+    pub phase: Phase,
     /// Who asked.
     pub program: Option<Program>,
     /// Canonical method.

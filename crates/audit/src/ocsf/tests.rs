@@ -102,6 +102,7 @@ pub(crate) fn samples() -> Vec<Event> {
     };
     let request = Request {
         connection: 1,
+        phase: Phase::Closed,
         program: Some(program()),
         method: "GET".to_owned(),
         tls: true,

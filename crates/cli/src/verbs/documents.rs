@@ -17,7 +17,8 @@ fn read_one(name: &str) -> Result<Document, Failure> {
         return Ok(Document { name: name.to_owned(), text: text.to_owned(), base: "/".into() });
     }
     let path = Path::new(name);
-    let text = std::fs::read_to_string(path).map_err(|error| Failure::new(format!("cannot read policy {name}: {error}")))?;
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| Failure::new(format!("cannot read policy {name}: {error}")))?;
     let full = std::path::absolute(path)?;
     let base = full.parent().unwrap_or(Path::new("/")).to_owned();
     Ok(Document { name: name.to_owned(), text, base })

@@ -103,7 +103,8 @@ fn presets(name: Option<&str>) -> Result<ExitCode, Failure> {
         }
         return Ok(ExitCode::SUCCESS);
     };
-    let text = creel_policy::preset(name).ok_or_else(|| Failure::new(format!("there is no preset `{name}`")))?;
+    let text =
+        creel_policy::preset(name).ok_or_else(|| Failure::new(format!("there is no preset `{name}`")))?;
     output::print(text);
     Ok(ExitCode::SUCCESS)
 }

@@ -21,10 +21,11 @@ pub fn ps(args: &Json) -> Result<ExitCode, Failure> {
 
 /// A sandbox that ends while it is asked is left out: it runs no more.
 fn running() -> Result<Vec<Status>, Failure> {
-    let statuses = client::names()?.into_iter().filter_map(|name| match client::ask(&name, &Request::Status) {
-        Ok(Answer::Status(status)) => Some(*status),
-        _ => None,
-    });
+    let statuses =
+        client::names()?.into_iter().filter_map(|name| match client::ask(&name, &Request::Status) {
+            Ok(Answer::Status(status)) => Some(*status),
+            _ => None,
+        });
     Ok(statuses.collect())
 }
 

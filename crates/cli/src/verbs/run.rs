@@ -47,7 +47,8 @@ fn one_variable(setting: &OsStr) -> Result<Option<(OsString, OsString)>, Failure
         None => (bytes, std::env::var_os(setting)),
     };
     if key.is_empty() {
-        return Err(Failure::new(format!("--env {setting:?} names no variable")).hint("write --env KEY=VALUE or --env KEY"));
+        return Err(Failure::new(format!("--env {setting:?} names no variable"))
+            .hint("write --env KEY=VALUE or --env KEY"));
     }
     let key = OsString::from_vec(key.to_vec());
     Ok(value.map(|value| (key, value)))
@@ -56,7 +57,8 @@ fn one_variable(setting: &OsStr) -> Result<Option<(OsString, OsString)>, Failure
 /// Reads `HOST=ADDR[:PORT]`; an IPv6 address with a port is written in brackets.
 fn resolution(text: &str) -> Result<Resolution, Failure> {
     let bad = |why: String| {
-        Failure::new(format!("--resolve {text}: {why}")).hint("write HOST=ADDR or HOST=ADDR:PORT, as in api.test=127.0.0.1:8443 or api.test=[::1]:8443")
+        Failure::new(format!("--resolve {text}: {why}"))
+            .hint("write HOST=ADDR or HOST=ADDR:PORT, as in api.test=127.0.0.1:8443 or api.test=[::1]:8443")
     };
     let (host, target) = text.split_once('=').ok_or_else(|| bad("there is no `=`".into()))?;
     let host = match canonical::host(host) {

@@ -58,7 +58,12 @@ pub(crate) const DOCUMENT: Shape = Object(&[
 ]);
 
 const FILESYSTEM: &[Field] = &[
-    field("workspace", Object(WORKSPACE), "The directory that the sandbox works in; writable when nothing is said.", RESTART),
+    field(
+        "workspace",
+        Object(WORKSPACE),
+        "The directory that the sandbox works in; writable when nothing is said.",
+        RESTART,
+    ),
     field("read", List(&TextOr(PLACE)), "Paths to read and execute, with all beneath them.", FILES),
     field("write", List(&TextOr(PLACE)), "Paths to read, write and execute, with all beneath them.", FILES),
     field(
@@ -77,7 +82,12 @@ const FILESYSTEM: &[Field] = &[
 
 const WORKSPACE: &[Field] = &[
     field("path", Text, "The directory; `.` (default) is the one that the sandbox is started for.", RESTART),
-    field("access", Word { now: &["write", "read", "none"], later: &["review"] }, "write (default), read, or none.", FILES),
+    field(
+        "access",
+        Word { now: &["write", "read", "none"], later: &["review"] },
+        "write (default), read, or none.",
+        FILES,
+    ),
 ];
 
 const PLACE: &[Field] = &[

@@ -6,7 +6,7 @@ use creel_net::trust::Trust;
 use creel_policy::{Document, Operator, Policy, Resolution, compile};
 use creel_proxy::{
     ConnectionAdmitted, ConnectionEnded, DnsAsked, Exit, InForce, Journal, JournalError, Limits, Models,
-    PolicyCell, Refused, RequestAdmitted, Setting, Witness,
+    PolicyCell, Refused, RequestAdmitted, RequestEnded, Setting, Witness,
 };
 use creel_types::{Caller, Generation, HostName, Program};
 use http::{HeaderMap, Request, Response, StatusCode};
@@ -68,6 +68,10 @@ impl Journal for Notes {
         self.note(format!("request {} {}{} {}", e.method, e.who.host, e.path, e.rule))
     }
 
+    fn answered(&self, e: &RequestEnded<'_>) -> Result<(), JournalError> {
+        self.note(format!("answered {} {:?} {} {}", e.admitted.path, e.status, e.sent, e.received))
+    }
+
     fn refused(&self, e: &Refused<'_>) -> Result<(), JournalError> {
         self.note(format!("refused {}:{} {:?} {}", e.who.host, e.who.port, e.request, e.refusal.reason))
     }
@@ -95,6 +99,7 @@ pub fn policy(rules: &str, resolve: &[Resolution]) -> Arc<Policy> {
         workspace: "/work".into(),
         resolve: resolve.to_vec(),
         base: "/".into(),
+        links: creel_policy::Links::default(),
     };
     let load = |name: &str, _: &std::path::Path| Err(format!("no {name} here"));
     Arc::new(compile(&[document], &operator, &load).unwrap_or_else(|errors| panic!("{errors}")))

@@ -2,8 +2,8 @@
 
 use super::{Shown, Step};
 use crate::message::{self, Inbox};
-use creel_kernel::live::{Access, Door, Inside, LiveError, Outside, Parcel};
 use creel_kernel::SysError;
+use creel_kernel::live::{Access, Door, Inside, LiveError, Outside, Parcel};
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 use std::os::fd::{AsFd, OwnedFd};
@@ -106,7 +106,8 @@ fn enter<'a>(fds: &'a [OwnedFd], steps: &[Step]) -> Result<Work<'a>, SysError> {
     let [user, mount, scaffold] = fds else {
         return Err(SysError::new("recvmsg", "three namespaces", rustix::io::Errno::INVAL));
     };
-    let outside = Outside::enter(Door { user: user.as_fd(), mount: mount.as_fd(), scaffold: scaffold.as_fd() })?;
+    let outside =
+        Outside::enter(Door { user: user.as_fd(), mount: mount.as_fd(), scaffold: scaffold.as_fd() })?;
     let (mut adds, mut losses) = (VecDeque::new(), VecDeque::new());
     for step in steps {
         match step {
@@ -126,9 +127,11 @@ fn hold(outside: &Outside<'_>, what: &Shown) -> Result<Held, SysError> {
         Shown::Read(source) => outside.take(source, Access::Read).map(Held::Parcel),
         Shown::Write(source) => outside.take(source, Access::Write).map(Held::Parcel),
         Shown::Hidden => Ok(Held::Hidden),
-        Shown::Scratch => {
-            Err(SysError::new("mount", "an empty directory in a running sandbox", rustix::io::Errno::OPNOTSUPP))
-        }
+        Shown::Scratch => Err(SysError::new(
+            "mount",
+            "an empty directory in a running sandbox",
+            rustix::io::Errno::OPNOTSUPP,
+        )),
     }
 }
 
@@ -175,7 +178,8 @@ impl Work<'_> {
                 }
             }
             Step::Access { at, write } => {
-                let (to, from) = if *write { (Access::Write, Access::Read) } else { (Access::Read, Access::Write) };
+                let (to, from) =
+                    if *write { (Access::Write, Access::Read) } else { (Access::Read, Access::Write) };
                 self.inside.set_access(at, to)?;
                 self.back.push(Back::Access(at.clone(), from));
             }

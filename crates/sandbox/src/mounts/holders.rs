@@ -25,7 +25,8 @@ pub fn writers(init: u32, mount: u64) -> Vec<Holder> {
 fn writes(holder: &Holder) -> bool {
     let Some(number) = holder.what.strip_prefix("fd ") else { return holder.what.starts_with("map ") };
     let info = fs::read_to_string(format!("/proc/{}/fdinfo/{number}", holder.pid)).unwrap_or_default();
-    let flags = info.lines().find_map(|line| u32::from_str_radix(line.strip_prefix("flags:")?.trim(), 8).ok());
+    let flags =
+        info.lines().find_map(|line| u32::from_str_radix(line.strip_prefix("flags:")?.trim(), 8).ok());
     flags.is_none_or(|flags| flags & 0b11 != 0)
 }
 

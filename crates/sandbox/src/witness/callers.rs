@@ -99,7 +99,12 @@ impl Callers {
         let line = proc::line(process, self.init).ok()?;
         let mut chain = vec![self.program(process, search)?];
         // Init's own program cannot be looked at from outside; the chain then ends before it.
-        chain.extend(line.iter().skip(1).take(DEEPEST - 1).map_while(|parent| self.program(parent.identity.pid, false)));
+        chain.extend(
+            line.iter()
+                .skip(1)
+                .take(DEEPEST - 1)
+                .map_while(|parent| self.program(parent.identity.pid, false)),
+        );
         Some((process, Caller { chain }))
     }
 

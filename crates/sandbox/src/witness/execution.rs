@@ -35,7 +35,12 @@ pub fn read(call: &Call, caller: &Caller, digests: &mut Digests, generation: Gen
         None => (asked, None),
     };
     let parents = caller.chain.clone();
-    let program = creel_types::Program { pid: caller.program().map_or(call.thread, |p| p.pid), path, digest, foreign_code: None };
+    let program = creel_types::Program {
+        pid: caller.program().map_or(call.thread, |p| p.pid),
+        path,
+        digest,
+        foreign_code: None,
+    };
     let chain = Caller { chain: std::iter::once(program).chain(parents).collect() };
     Some(Exec {
         program: Program::of(&chain)?,
@@ -78,11 +83,13 @@ fn resolve(thread: u32, path: &Path) -> Option<(PathBuf, Option<File>)> {
     let root = open(format!("/proc/{thread}/root"), flags, Mode::empty()).ok()?;
     let relative = path.strip_prefix("/").unwrap_or(path);
     let reading = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-    let file = openat2(&root, relative, OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), ResolveFlags::IN_ROOT).ok()?;
+    let file = openat2(&root, relative, OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), ResolveFlags::IN_ROOT)
+        .ok()?;
     use std::os::fd::AsRawFd;
     let own = format!("/proc/self/fd/{}", file.as_raw_fd());
     let path = std::fs::read_link(&own).ok()?;
-    let regular = rustix::fs::fstat(&file).is_ok_and(|stat| rustix::fs::FileType::from_raw_mode(stat.st_mode).is_file());
+    let regular = rustix::fs::fstat(&file)
+        .is_ok_and(|stat| rustix::fs::FileType::from_raw_mode(stat.st_mode).is_file());
     let file = if regular { open(own, reading, Mode::empty()).ok().map(File::from) } else { None };
     Some((path, file))
 }

@@ -44,8 +44,12 @@ impl Flows {
     pub fn take(&self, source: SocketAddr, destination: SocketAddr) -> Option<Arc<Caller>> {
         let (source, destination) = (plain(source), plain(destination));
         let mut notes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let wildcards = [SocketAddr::new(std::net::Ipv4Addr::UNSPECIFIED.into(), source.port()), SocketAddr::new(std::net::Ipv6Addr::UNSPECIFIED.into(), source.port())];
-        let found = std::iter::once(source).chain(wildcards).find_map(|s| notes.by_ends.remove(&(s, destination)));
+        let wildcards = [
+            SocketAddr::new(std::net::Ipv4Addr::UNSPECIFIED.into(), source.port()),
+            SocketAddr::new(std::net::Ipv6Addr::UNSPECIFIED.into(), source.port()),
+        ];
+        let found =
+            std::iter::once(source).chain(wildcards).find_map(|s| notes.by_ends.remove(&(s, destination)));
         if notes.by_ends.is_empty() {
             notes.order.clear();
         }
@@ -68,7 +72,8 @@ mod tests {
     }
 
     fn caller(pid: u32) -> Arc<Caller> {
-        let program = creel_types::Program { pid, path: "/usr/bin/x".into(), digest: None, foreign_code: None };
+        let program =
+            creel_types::Program { pid, path: "/usr/bin/x".into(), digest: None, foreign_code: None };
         Arc::new(Caller { chain: vec![program] })
     }
 
@@ -100,7 +105,10 @@ mod tests {
         for n in 0..MOST + 10 {
             flows.note(SocketAddr::new([192, 0, 0, 8].into(), port(n)), addr("28.0.0.1:443"), caller(1));
         }
-        assert_eq!(pid(flows.take(SocketAddr::new([192, 0, 0, 8].into(), port(0)), addr("28.0.0.1:443"))), None);
+        assert_eq!(
+            pid(flows.take(SocketAddr::new([192, 0, 0, 8].into(), port(0)), addr("28.0.0.1:443"))),
+            None
+        );
         assert_eq!(flows.0.lock().unwrap().by_ends.len(), MOST);
     }
 }

@@ -22,11 +22,11 @@ use creel_types::{Caller, Host};
 use flows::Flows;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
+use std::collections::VecDeque;
+use std::ffi::OsString;
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
-use std::collections::VecDeque;
-use std::ffi::OsString;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use wanted::Wanted;
@@ -154,7 +154,10 @@ impl Server {
     /// Refuses a destination that the program names by address and that no rule admits, with the errno that programs
     /// understand, unless the refusal can be said better in HTTP.
     fn refuse_hopeless(&self, destination: SocketAddr, caller: &Caller) -> Result<(), Errno> {
-        if synthetic::is_synthetic(destination.ip()) || CUSTOMARY_HTTP.contains(&destination.port()) || destination.port() == 53 {
+        if synthetic::is_synthetic(destination.ip())
+            || CUSTOMARY_HTTP.contains(&destination.port())
+            || destination.port() == 53
+        {
             return Ok(());
         }
         let now = self.cell.load();
@@ -165,7 +168,8 @@ impl Server {
             return Ok(());
         }
         let port = destination.port();
-        let who = Who { connection: 0, caller, source: destination, host: &host, port, generation: now.generation };
+        let who =
+            Who { connection: 0, caller, source: destination, host: &host, port, generation: now.generation };
         let _ = self.scribe.refused(&Refused { who, refusal: &refusal, request: None, overlooked: false });
         Err(Errno::CONNREFUSED)
     }
@@ -177,7 +181,10 @@ impl Server {
         match event {
             // Only what init starts cannot be looked at: it is what the warden itself ordered.
             None => match self.ordered.lock().unwrap_or_else(PoisonError::into_inner).pop_front() {
-                Some(command) => self.scribe.executed(execution::ordered(call, &command, self.cell.generation())).map_err(|_| Errno::IO),
+                Some(command) => self
+                    .scribe
+                    .executed(execution::ordered(call, &command, self.cell.generation()))
+                    .map_err(|_| Errno::IO),
                 None => Ok(()),
             },
             Some(event) => self.scribe.executed(event).map_err(|_| Errno::IO),

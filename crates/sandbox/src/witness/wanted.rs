@@ -28,7 +28,8 @@ pub fn read(call: &Call) -> Result<Wanted, Errno> {
     const LONGEST: usize = 128; // sockaddr_storage
     let mut bytes = [0; LONGEST];
     let length = usize::try_from(call.args[2]).unwrap_or(usize::MAX).min(LONGEST);
-    let read = notify::read_memory(call.thread, call.args[1], &mut bytes[..length]).map_err(|_| Errno::FAULT)?;
+    let read =
+        notify::read_memory(call.thread, call.args[1], &mut bytes[..length]).map_err(|_| Errno::FAULT)?;
     Ok(parse(&bytes[..read]))
 }
 
@@ -50,7 +51,8 @@ fn parse(bytes: &[u8]) -> Wanted {
         _ => return Wanted::Inside,
     };
     let own = addr.to_canonical();
-    let inside = own.is_loopback() || own.is_unspecified() || own == IpAddr::V4(OWN_V4) || own == IpAddr::V6(OWN_V6);
+    let inside =
+        own.is_loopback() || own.is_unspecified() || own == IpAddr::V4(OWN_V4) || own == IpAddr::V6(OWN_V6);
     if inside && port != DNS { Wanted::Inside } else { Wanted::Address(SocketAddr::new(addr, port)) }
 }
 
@@ -101,7 +103,9 @@ fn source_for(bound: IpAddr, destination: IpAddr) -> SocketAddr {
         (false, _, _) => bound,
         (_, IpAddr::V4(_), true) => Ipv4Addr::LOCALHOST.into(),
         (_, IpAddr::V4(_), false) => OWN_V4.into(),
-        (_, IpAddr::V6(to), true) if to.to_ipv4_mapped().is_some() => Ipv4Addr::LOCALHOST.to_ipv6_mapped().into(),
+        (_, IpAddr::V6(to), true) if to.to_ipv4_mapped().is_some() => {
+            Ipv4Addr::LOCALHOST.to_ipv6_mapped().into()
+        }
         (_, IpAddr::V6(to), false) if to.to_ipv4_mapped().is_some() => OWN_V4.to_ipv6_mapped().into(),
         (_, IpAddr::V6(_), true) => Ipv6Addr::LOCALHOST.into(),
         (_, IpAddr::V6(_), false) => OWN_V6.into(),
@@ -140,7 +144,14 @@ mod tests {
 
     #[test]
     fn what_stays_inside_is_left_alone() {
-        for inside in [v4([127, 0, 0, 1], 80), v4([0, 0, 0, 0], 80), v4([192, 0, 0, 8], 80), v6("::1", 80), v6("::ffff:127.0.0.1", 80), v6("::", 80)] {
+        for inside in [
+            v4([127, 0, 0, 1], 80),
+            v4([0, 0, 0, 0], 80),
+            v4([192, 0, 0, 8], 80),
+            v6("::1", 80),
+            v6("::ffff:127.0.0.1", 80),
+            v6("::", 80),
+        ] {
             assert_eq!(parse(&inside), Wanted::Inside);
         }
         assert_eq!(parse(&[]), Wanted::Inside);
@@ -157,7 +168,13 @@ mod tests {
 
     #[test]
     fn a_source_is_of_the_family_that_the_destination_is_written_in() {
-        for (to, from) in [("9.9.9.9", "192.0.0.8"), ("::ffff:9.9.9.9", "::ffff:192.0.0.8"), ("2001:db8::1", "fd43:7265:656c::2"), ("127.0.0.1", "127.0.0.1"), ("::1", "::1")] {
+        for (to, from) in [
+            ("9.9.9.9", "192.0.0.8"),
+            ("::ffff:9.9.9.9", "::ffff:192.0.0.8"),
+            ("2001:db8::1", "fd43:7265:656c::2"),
+            ("127.0.0.1", "127.0.0.1"),
+            ("::1", "::1"),
+        ] {
             let source = source_for(Ipv4Addr::UNSPECIFIED.into(), to.parse().unwrap());
             assert_eq!(source.ip(), from.parse::<IpAddr>().unwrap(), "{to}");
         }

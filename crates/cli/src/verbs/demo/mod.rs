@@ -44,7 +44,11 @@ pub fn demo() -> Result<ExitCode, Failure> {
     heading("The record: was it altered?");
     tour.creel(&["audit", "verify", &tour.record()])?;
     output::print(&format!("\nThe record stays in {}. Next: creel run -- bash\n", tour.record()));
-    if status.success() && tour.upstream.saw_key(BACKEND_KEY) { Ok(ExitCode::SUCCESS) } else { Err(Failure::new("the tour did not go as planned; `creel doctor` says what this machine lacks")) }
+    if status.success() && tour.upstream.saw_key(BACKEND_KEY) {
+        Ok(ExitCode::SUCCESS)
+    } else {
+        Err(Failure::new("the tour did not go as planned; `creel doctor` says what this machine lacks"))
+    }
 }
 
 struct Tour {
@@ -54,8 +58,10 @@ struct Tour {
 
 impl Tour {
     fn prepare() -> Result<Self, Failure> {
-        if Command::new("curl").arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status().is_err() {
-            return Err(Failure::new("the tour's agent is a shell script that needs curl").hint("apt-get install curl"));
+        if Command::new("curl").arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status().is_err()
+        {
+            return Err(Failure::new("the tour's agent is a shell script that needs curl")
+                .hint("apt-get install curl"));
         }
         let dir = std::env::temp_dir().join(format!("creel-demo-{}", std::process::id()));
         fs::create_dir_all(dir.join("workspace/.git/hooks"))?;
@@ -81,7 +87,11 @@ impl Tour {
 
     /// The policy of the tour; the wider one also admits `docs.demo.test`.
     fn policy(&self, wider: bool) -> String {
-        let docs = if wider { "    - { name: docs, to: [docs.demo.test], http: { allow: [\"GET /**\"] } }\n" } else { "" };
+        let docs = if wider {
+            "    - { name: docs, to: [docs.demo.test], http: { allow: [\"GET /**\"] } }\n"
+        } else {
+            ""
+        };
         format!(
             "version: 1\nname: demo\nfilesystem:\n  workspace: {{ path: ., access: write }}\n  read: [./.git/hooks]\n  hide: [./.env]\n\
              process:\n  limits: {{ processes: 128, time: 2m }}\n\
@@ -119,10 +129,17 @@ impl Tour {
     /// Runs another verb, with its output where ours goes.
     fn creel(&self, arguments: &[&str]) -> Result<(), Failure> {
         let shown = Command::new(own_binary()?).args(arguments).stdin(Stdio::null()).output()?;
-        for line in String::from_utf8_lossy(&shown.stdout).lines().chain(String::from_utf8_lossy(&shown.stderr).lines()) {
+        for line in String::from_utf8_lossy(&shown.stdout)
+            .lines()
+            .chain(String::from_utf8_lossy(&shown.stderr).lines())
+        {
             output::print(&format!("  {line}\n"));
         }
-        if shown.status.success() { Ok(()) } else { Err(Failure::new(format!("`creel {}` failed", arguments.join(" ")))) }
+        if shown.status.success() {
+            Ok(())
+        } else {
+            Err(Failure::new(format!("`creel {}` failed", arguments.join(" "))))
+        }
     }
 }
 

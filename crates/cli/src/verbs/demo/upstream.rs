@@ -90,10 +90,11 @@ fn certificates() -> Result<(String, TlsAcceptor), Failure> {
     let key = KeyPair::generate()?;
     let leaf = CertificateParams::new(names)?.signed_by(&key, &issuer)?;
     let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
-    let config = rustls::ServerConfig::builder_with_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
-        .with_safe_default_protocol_versions()?
-        .with_no_client_auth()
-        .with_single_cert(vec![leaf.der().clone()], key)?;
+    let config =
+        rustls::ServerConfig::builder_with_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
+            .with_safe_default_protocol_versions()?
+            .with_no_client_auth()
+            .with_single_cert(vec![leaf.der().clone()], key)?;
     Ok((certificate.pem(), TlsAcceptor::from(Arc::new(config))))
 }
 
@@ -117,9 +118,16 @@ async fn serve(listener: TcpListener, tls: Option<TlsAcceptor>, log: Arc<Mutex<L
     }
 }
 
-async fn answer(request: Request<Incoming>, log: Arc<Mutex<Log>>) -> Result<Response<Full<Bytes>>, Infallible> {
+async fn answer(
+    request: Request<Incoming>,
+    log: Arc<Mutex<Log>>,
+) -> Result<Response<Full<Bytes>>, Infallible> {
     let text = |name: &str| {
-        request.headers().get(name).map(|v| String::from_utf8_lossy(v.as_bytes()).into_owned()).unwrap_or_default()
+        request
+            .headers()
+            .get(name)
+            .map(|v| String::from_utf8_lossy(v.as_bytes()).into_owned())
+            .unwrap_or_default()
     };
     let (host, key, path) = (text("host"), text("authorization"), request.uri().path().to_owned());
     let line = format!("{} {host}{path}", request.method());
