@@ -9,7 +9,7 @@
 
 use crate::mount::{self, Flags};
 use crate::{Named, SysError};
-use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, ResolveFlags, StatxFlags};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, ResolveFlags, StatxFlags};
 use rustix::io::Errno;
 use rustix::thread::{LinkNameSpaceType, UnshareFlags};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -88,7 +88,7 @@ impl<'a> Outside<'a> {
 
     /// Takes the host's file or directory, with everything mounted below it, to be attached inside.
     pub fn take(&self, source: &Path, access: Access) -> Result<Parcel, SysError> {
-        let tree = mount::clone_tree(CWD, source)?;
+        let tree = mount::clone_judged(source)?;
         mount::set_tree(&tree, flags(access), Flags::empty())?;
         let directory = is_directory(tree.as_fd())?;
         Ok(Parcel { tree, directory })

@@ -39,6 +39,20 @@ pub fn clone_tree(from: impl AsFd, path: &Path) -> Result<OwnedFd, SysError> {
     sys::open_tree(from, path, flags).named("open_tree", path.display())
 }
 
+/// A detached clone of the host's file or directory at an absolute path, with everything mounted below it. No symbolic
+/// link is followed: a path that was judged before leads where it led then, or nowhere (`ELOOP`).
+pub fn clone_judged(path: &Path) -> Result<OwnedFd, SysError> {
+    use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat2};
+    let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let source = openat2(CWD, path, flags, Mode::empty(), ResolveFlags::NO_SYMLINKS)
+        .named("openat2", path.display())?;
+    let flags = sys::OpenTreeFlags::OPEN_TREE_CLONE
+        | sys::OpenTreeFlags::OPEN_TREE_CLOEXEC
+        | sys::OpenTreeFlags::AT_RECURSIVE
+        | sys::OpenTreeFlags::AT_EMPTY_PATH;
+    sys::open_tree(source, "", flags).named("open_tree", path.display())
+}
+
 /// A detached clone of the one mount that `mount` is open on, without those below it.
 pub fn clone_alone(mount: impl AsFd) -> Result<OwnedFd, SysError> {
     let flags = sys::OpenTreeFlags::OPEN_TREE_CLONE

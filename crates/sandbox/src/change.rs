@@ -154,7 +154,7 @@ impl Change {
             .models
             .prepare(&policy)
             .map_err(|error| Refused::lines("a model backend cannot be used", &error))?;
-        let reserved = Reserved { state: &self.state, record: &self.record };
+        let reserved = Reserved { state: &self.state, record: &self.record, before: &self.places };
         let places = plan::places(policy.filesystem(), &self.user, &reserved)
             .map_err(|error| Refused::lines("the files cannot be granted", &error))?;
         let files = self.change_files(&places, force).await?;

@@ -88,7 +88,7 @@ mod tests {
         let text = "x".repeat(100_000);
         let sender = std::thread::spawn({
             let text = text.clone();
-            move || send(&a, &text, &[std::io::stdin().as_fd()]).unwrap()
+            move || send(&a, &text, &[io::stdin().as_fd()]).unwrap()
         });
         let mut inbox = Inbox::default();
         assert_eq!(inbox.wait::<String>(&b).unwrap(), Some(text));

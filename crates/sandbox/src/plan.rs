@@ -1,8 +1,11 @@
 //! From a policy to a plan: which of the host's files stand where.
 
+mod links;
+
 use crate::etc::User;
 use creel_api::plan::{Limits, Place, Root, What};
 use creel_policy::{Access, Filesystem, Grant, Home, Policy};
+use links::Astray;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -28,6 +31,20 @@ pub enum PlanError {
         /// Why not.
         why: &'static str,
     },
+    /// A link that may be the sandbox's own doing.
+    #[error(
+        "the policy grants {}, but the symbolic link {} leads to {} and a sandbox could have made it; \
+         grant what it leads to by its own name",
+        path.display(), link.display(), to.display()
+    )]
+    Planted {
+        /// The path.
+        path: PathBuf,
+        /// The link on the way.
+        link: PathBuf,
+        /// Where it leads.
+        to: PathBuf,
+    },
     /// The workspace is too large to look through.
     #[error("{} has more than {MOST_ENTRIES} entries, too many to find what `{pattern}` hides", base.display())]
     TooLarge {
@@ -52,6 +69,8 @@ pub struct Reserved<'a> {
     pub state: &'a Path,
     /// This run's record.
     pub record: &'a Path,
+    /// What stood there before a live change.
+    pub before: &'a [Place],
 }
 
 /// Every place in the sandbox's tree beyond the system directories, parents first.
@@ -70,7 +89,35 @@ pub fn places(
     }
     places.sort_by(|a, b| a.at.cmp(&b.at));
     places.dedup_by(|later, first| later.at == first.at);
-    Ok(places)
+    Ok(anchored(places))
+}
+
+/// The same places with each directory between a writable place and one inside it held by a mount of its own.
+///
+/// The kernel refuses to rename or remove a mount point, but not a directory above it: without this, `mv .git away`
+/// would take the read-only `.git/hooks` along and leave its name free.
+fn anchored(places: Vec<Place>) -> Vec<Place> {
+    let mut anchors = Vec::new();
+    for (index, place) in places.iter().enumerate() {
+        let above = places[..index]
+            .iter()
+            .rev()
+            .find(|outer| place.at.starts_with(&outer.at) && place.at != outer.at);
+        let Some(Place { at: outer, what: What::Write(source) }) = above else { continue };
+        let between = place.at.ancestors().skip(1).take_while(|dir| *dir != outer);
+        anchors.extend(between.filter_map(|dir| {
+            let source = source.join(dir.strip_prefix(outer).ok()?);
+            Some(Place { at: dir.to_owned(), what: What::Write(source) })
+        }));
+    }
+    let mut all = places;
+    for anchor in anchors {
+        if !all.iter().any(|place| place.at == anchor.at) {
+            all.push(anchor);
+        }
+    }
+    all.sort_by(|a, b| a.at.cmp(&b.at));
+    all
 }
 
 fn home(home: &Home, user: &User, reserved: &Reserved<'_>) -> Result<Place, PlanError> {
@@ -92,11 +139,15 @@ fn place(
     filesystem: &Filesystem,
     reserved: &Reserved<'_>,
 ) -> Result<Option<Place>, PlanError> {
-    let there = grant.path.symlink_metadata().and_then(|_| grant.path.canonicalize());
-    let source = match there {
+    let writable = |dir: &Path| writable_root(dir, filesystem, reserved);
+    let source = match links::follow(&grant.path, &writable) {
         Ok(source) => source,
-        Err(_) if grant.optional || grant.access == Access::Hide => return Ok(None),
-        Err(source) => return Err(PlanError::Missing { path: grant.path.clone(), source }),
+        Err(_) if grant.access == Access::Hide => return Ok(None),
+        Err(Astray::Planted { link, to }) => {
+            return Err(PlanError::Planted { path: grant.path.clone(), link, to });
+        }
+        Err(Astray::Io(_)) if grant.optional => return Ok(None),
+        Err(Astray::Io(source)) => return Err(PlanError::Missing { path: grant.path.clone(), source }),
     };
     let what = match grant.access {
         Access::Hide => What::Hidden,
@@ -107,6 +158,19 @@ fn place(
         forbid(&source, grant, reserved)?;
     }
     Ok(Some(Place { at: position(grant, filesystem, &source), what }))
+}
+
+/// The place that holds `dir` and that a sandbox can or could write: by this policy, by the one before it, or as the
+/// home that is kept from run to run.
+fn writable_root(dir: &Path, filesystem: &Filesystem, reserved: &Reserved<'_>) -> Option<PathBuf> {
+    let granted = filesystem.grants().iter().filter(|grant| grant.access == Access::Write);
+    let before = reserved.before.iter().filter_map(|place| match &place.what {
+        What::Write(source) => Some(&**source),
+        _ => None,
+    });
+    let homes = reserved.state.join("homes");
+    let roots = granted.map(|grant| &*grant.path).chain(before).chain([&*homes]);
+    roots.filter(|root| dir.starts_with(root)).max_by_key(|root| root.as_os_str().len()).map(Path::to_owned)
 }
 
 /// Where a grant stands inside. Within another grant the host's own links are there to lead to it, so it stands where
@@ -233,8 +297,11 @@ mod tests {
             base: "/".into(),
         };
         let policy = crate::policies::compile(&[document], workspace, &[]).expect("a valid policy");
-        let reserved =
-            Reserved { state: Path::new("/nonexistent/state"), record: Path::new("/nonexistent/record") };
+        let reserved = Reserved {
+            state: Path::new("/nonexistent/state"),
+            record: Path::new("/nonexistent/record"),
+            before: &[],
+        };
         places(policy.filesystem(), &user(), &reserved)
     }
 
@@ -252,11 +319,35 @@ mod tests {
     }
 
     #[test]
+    fn a_directory_above_a_read_only_one_cannot_be_moved_away() {
+        let dir = tempfile::tempdir().unwrap();
+        let ws = dir.path().canonicalize().unwrap();
+        fs::create_dir_all(ws.join("a/b/c")).unwrap();
+        let places = planned(&ws, "  read: [./a/b/c]").unwrap();
+        let held = |path: &str| places.iter().find(|p| p.at == ws.join(path)).map(|p| p.what.clone());
+        assert_eq!(held("a"), Some(What::Write(ws.join("a"))));
+        assert_eq!(held("a/b"), Some(What::Write(ws.join("a/b"))));
+        assert_eq!(held("a/b/c"), Some(What::Read(ws.join("a/b/c"))));
+    }
+
+    #[test]
+    fn a_link_that_a_sandbox_could_have_made_grants_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let top = dir.path().canonicalize().unwrap();
+        fs::create_dir_all(top.join("ws")).unwrap();
+        fs::create_dir_all(top.join("victim")).unwrap();
+        std::os::unix::fs::symlink(top.join("victim"), top.join("ws/out")).unwrap();
+        let result = planned(&top.join("ws"), "  write: [{ path: ./out, optional: true }]");
+        assert!(matches!(result, Err(PlanError::Planted { .. })), "{result:?}");
+    }
+
+    #[test]
     fn a_link_into_the_kernels_files_is_judged_by_where_it_leads() {
         let dir = tempfile::tempdir().unwrap();
         let ws = dir.path().canonicalize().unwrap();
         std::os::unix::fs::symlink("/proc/self", ws.join("link")).unwrap();
-        let result = planned(&ws, &format!("  read: [\"{}/link\"]", ws.display()));
+        let result =
+            planned(&ws, &format!("  workspace: {{ access: none }}\n  read: [\"{}/link\"]", ws.display()));
         assert!(matches!(result, Err(PlanError::Forbidden { .. })), "{result:?}");
     }
 

@@ -75,7 +75,7 @@ pub fn prepare(order: Order) -> Result<(Prepared, Plan), RunError> {
     let authority = Authority::new(name.as_str()).map_err(RunError::Authority)?;
     let state = records::state()?;
     let record_dir = records::make(order.record.as_deref(), &name, id)?;
-    let reserved = Reserved { state: &state, record: &record_dir };
+    let reserved = Reserved { state: &state, record: &record_dir, before: &[] };
     let places = plan::places(policy.filesystem(), &user, &reserved)?;
     let about = About { name: name.clone(), id, version: env!("CARGO_PKG_VERSION").to_owned() };
     let record = Record::create(&record_dir, about).map_err(RunError::Record)?;

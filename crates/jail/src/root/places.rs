@@ -7,7 +7,6 @@ use crate::{JailError, Step};
 use creel_api::plan::{Place, Plan, What};
 use creel_kernel::SysError;
 use creel_kernel::mount::{self, Flags};
-use rustix::fs::CWD;
 use rustix::io::Errno;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
@@ -55,7 +54,7 @@ fn one(ground: &mut Ground, place: &Place, size: u64, voids: &Voids) -> Result<(
 
 /// The host's file or directory, detached, with everything mounted below it.
 fn grant(source: &Path, flags: Flags) -> Result<(OwnedFd, Kind), SysError> {
-    let tree = mount::clone_tree(CWD, source)?;
+    let tree = mount::clone_judged(source)?;
     mount::set_tree(&tree, flags, Flags::empty())?;
     let kind = Kind::of(&tree)?;
     Ok((tree, kind))
