@@ -58,6 +58,12 @@ pub enum Verb {
     /// A role that Creel starts itself in
     #[command(hide = true, name = "internal-mounts")]
     Mounts,
+    /// A role that Creel starts itself in
+    #[command(hide = true, name = "internal-sweep")]
+    Sweep {
+        /// Directories to remove once standard input ends
+        directories: Vec<PathBuf>,
+    },
 }
 
 /// `creel run`

@@ -40,6 +40,7 @@ fn carry_out(verb: Verb) -> Result<ExitCode, Failure> {
         Verb::Demo => verbs::demo::demo(),
         Verb::Completion { shell } => verbs::shell::completion(shell),
         Verb::Man => verbs::shell::man(),
+        Verb::Sweep { directories } => Ok(ExitCode::from(creel_sandbox::sweeper::role(&directories))),
         Verb::Mounts => Ok(ExitCode::from(creel_sandbox::mounts::role())),
     }
 }

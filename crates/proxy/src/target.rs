@@ -35,7 +35,7 @@ pub(crate) fn read<B>(flow: &Flow, tls: bool, request: &Request<B>) -> Result<Ca
     }
     authority(flow, tls, request)?;
     let target = request.uri().path_and_query().map_or("/", |target| target.as_str());
-    canonical::path(target).map_err(|e| NotHere::Unreadable(format!("{target}: {e}")))
+    canonical::path(target).map_err(|e| NotHere::Unreadable(format!("{}: {e}", without_query(target))))
 }
 
 /// Every name that the request gives for its host must be the connection's, and there must be one.
@@ -44,7 +44,8 @@ fn authority<B>(flow: &Flow, tls: bool, request: &Request<B>) -> Result<(), NotH
     if let Some(scheme) = uri.scheme() {
         let expected = if tls { Scheme::HTTPS } else { Scheme::HTTP };
         if *scheme != expected {
-            return Err(NotHere::OtherHost(format!("{uri}")));
+            let host = uri.host().unwrap_or_default();
+            return Err(NotHere::OtherHost(format!("{scheme}://{host}")));
         }
     }
     let mut named = false;
@@ -78,8 +79,8 @@ fn same(flow: &Flow, tls: bool, text: &str) -> Result<(), NotHere> {
         return Ok(());
     }
     let other = || NotHere::OtherHost(text.to_owned());
-    if text.contains('@') {
-        return Err(other());
+    if let Some((_, host)) = text.rsplit_once('@') {
+        return Err(NotHere::OtherHost(format!("{host} with a user name before it")));
     }
     let authority: Authority = text.parse().map_err(|_| other())?;
     let port = match authority.port() {
@@ -88,6 +89,11 @@ fn same(flow: &Flow, tls: bool, text: &str) -> Result<(), NotHere> {
     };
     let host = canonical::host(authority.host()).map_err(|_| other())?;
     if host == flow.host && port == flow.port { Ok(()) } else { Err(other()) }
+}
+
+/// A target as it may be repeated in a refusal: a query may hold what nobody else should read.
+fn without_query(target: &str) -> &str {
+    target.split(['?', '#']).next().unwrap_or_default()
 }
 
 /// The authority as sent upstream: canonical, with a port only where it is not the usual one.

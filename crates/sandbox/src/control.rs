@@ -22,6 +22,8 @@ use tokio::sync::{Mutex, mpsc};
 
 /// Conversations at once; one more waits.
 const MOST: usize = 64;
+/// After a failed accept, before the next.
+const BREATH: Duration = Duration::from_millis(10);
 
 /// What a further command starts from.
 #[derive(Debug, Clone)]
@@ -69,7 +71,11 @@ impl Control {
         let listener = UnixListener::from_std(listener)?;
         loop {
             let Ok(place) = Arc::clone(&places).acquire_owned().await else { return Ok(()) };
-            let Ok((stream, _)) = listener.accept().await else { continue };
+            let Ok((stream, _)) = listener.accept().await else {
+                // Out of descriptors, most likely: try again when some may have come back.
+                tokio::time::sleep(BREATH).await;
+                continue;
+            };
             if !is_owner(&stream) {
                 continue;
             }

@@ -21,6 +21,7 @@ pub mod policies;
 mod prepare;
 pub mod records;
 pub mod relay;
+pub mod sweeper;
 pub mod terminal;
 mod warden;
 mod witness;

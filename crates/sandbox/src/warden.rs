@@ -11,6 +11,7 @@ use crate::mounts::Mounts;
 use crate::order::Voice;
 use crate::prepare::Prepared;
 use crate::relay::Relay;
+use crate::sweeper::Sweeper;
 use crate::{RunError, models, plan, witness};
 use creel_audit as audit;
 use creel_audit::Event;
@@ -67,7 +68,8 @@ struct Warden {
     init: AsyncFd<OwnedFd>,
     relay: Option<Relay>,
     stops: mpsc::Receiver<Stop>,
-    _group: Group,
+    group: Option<Group>,
+    sweeper: Option<Sweeper>,
 }
 
 impl Warden {
@@ -87,6 +89,7 @@ impl Warden {
             group,
             redirect,
         } = started;
+        let limits = limits();
         let cell = Arc::new(PolicyCell::new(Generation::FIRST, Arc::clone(&prepared.policy)));
         let scribe = Arc::new(Scribe::new(Arc::clone(&prepared.record), Arc::clone(&cell)));
         let (names, resolver) = (Synthetic::default(), Arc::<Resolver>::default());
@@ -105,7 +108,7 @@ impl Warden {
             Arc::clone(&cell),
             Arc::clone(&prepared.trust),
             Arc::clone(&resolver),
-            Limits::default(),
+            limits.clone(),
         );
         let models = Arc::new(models::Switch::new(Arc::new(outward), Arc::clone(&cell), Arc::clone(&scribe)));
         models.put(models.prepare(&prepared.policy)?);
@@ -117,7 +120,7 @@ impl Warden {
                 authority: Arc::clone(&prepared.authority),
                 trust: Arc::clone(&prepared.trust),
                 models: Arc::clone(&models) as _,
-                limits: Limits::default(),
+                limits: limits.clone(),
             },
             names,
             resolver,
@@ -128,6 +131,7 @@ impl Warden {
         for socket in dns {
             tokio::spawn(Arc::clone(&exit).serve_dns(socket));
         }
+        let sweeper = Sweeper::start(group.paths()).map_err(RunError::Runtime)?;
         let relay = terminal.map(Relay::start).transpose().map_err(RunError::Terminal)?;
         let jobs = Arc::new(Jobs::new(init_link, ordered).map_err(RunError::Runtime)?);
         let (stop, stops) = mpsc::channel(1);
@@ -143,7 +147,7 @@ impl Warden {
             Control { jobs: Arc::clone(&jobs), change, stop, enforced, init: pid, seed: prepared.seed() };
         tokio::spawn(control.serve(prepared.socket.take().ok_or(RunError::NoSocket)?));
         let init = crate::jobs::watch(init).map_err(RunError::Runtime)?;
-        Ok(Self { prepared, scribe, jobs, init, relay, stops, _group: group })
+        Ok(Self { prepared, scribe, jobs, init, relay, stops, group: Some(group), sweeper })
     }
 
     async fn serve(mut self) -> Result<i32, RunError> {
@@ -151,6 +155,9 @@ impl Warden {
         let outcome = self.until_the_end().await;
         self.end();
         drop(self.relay.take());
+        // The groups go before the process that would remove them for us.
+        drop(self.group.take());
+        drop(self.sweeper.take());
         let event = audit::Exit { code: Some(outcome.code), signal: None, reason: outcome.reason.clone() };
         let written = self.scribe.event(&Event::Exit(event));
         self.last_words(&outcome, written.is_err());
@@ -248,6 +255,20 @@ impl Warden {
             say(&format!("creel: {refused} refused; see: creel audit show {path} --refused"));
         }
     }
+}
+
+/// The exit's bounds, with no more connections than this process has descriptors for. Each may need its own, its
+/// upstream's and the two pipes' that splice between them; the rest is kept for the control socket and the record.
+fn limits() -> Limits {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    const KEPT: u64 = 256;
+    const EACH: u64 = 6;
+    let now = getrlimit(Resource::Nofile);
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: now.maximum, maximum: now.maximum });
+    let descriptors = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+    let most = usize::try_from(descriptors.saturating_sub(KEPT) / EACH).unwrap_or(usize::MAX);
+    let usual = Limits::default();
+    Limits { connections: usual.connections.min(most.max(16)), ..usual }
 }
 
 fn stopped(outcome: Outcome, why: Option<&str>) -> Outcome {

@@ -9,7 +9,9 @@ use std::time::{Duration, Instant};
 
 /// The binary under test.
 pub fn binary() -> PathBuf {
-    std::env::var_os("CREEL_BIN").map(PathBuf::from).expect("CREEL_BIN names the binary under test: run ./x e2e")
+    std::env::var_os("CREEL_BIN")
+        .map(PathBuf::from)
+        .expect("CREEL_BIN names the binary under test: run ./x e2e")
 }
 
 /// Waits until `done` says so, for at most ten seconds.
@@ -34,7 +36,9 @@ impl Scene {
     pub fn new() -> Self {
         static NUMBER: AtomicUsize = AtomicUsize::new(0);
         let number = NUMBER.fetch_add(1, Ordering::SeqCst);
-        let dir = tempfile::tempdir_in(std::env::var_os("HOME").map_or_else(std::env::temp_dir, PathBuf::from)).unwrap();
+        let dir =
+            tempfile::tempdir_in(std::env::var_os("HOME").map_or_else(std::env::temp_dir, PathBuf::from))
+                .unwrap();
         for name in ["workspace", "state"] {
             fs::create_dir(dir.path().join(name)).unwrap();
         }

@@ -52,7 +52,8 @@ impl Upstream {
         let (send, receive) = std::sync::mpsc::channel();
         let shared = (Arc::clone(&log), Arc::clone(&accepted));
         std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+            let runtime =
+                tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
             runtime.block_on(async move {
                 let bind = || TcpListener::bind("127.0.0.1:0");
                 let (tls, plain, raw) = (bind().await.unwrap(), bind().await.unwrap(), bind().await.unwrap());
@@ -104,19 +105,25 @@ fn certificates(names: &[&str]) -> (String, Arc<rustls::ServerConfig>) {
     let names: Vec<String> = names.iter().map(|n| (*n).to_owned()).collect();
     let leaf = CertificateParams::new(names).unwrap().signed_by(&key, &issuer).unwrap();
     let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
-    let mut config = rustls::ServerConfig::builder_with_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_no_client_auth()
-        .with_single_cert(vec![leaf.der().clone()], key)
-        .unwrap();
+    let mut config =
+        rustls::ServerConfig::builder_with_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![leaf.der().clone()], key)
+            .unwrap();
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     (authority_cert.pem(), Arc::new(config))
 }
 
 type Log = Arc<Mutex<Vec<Seen>>>;
 
-async fn serve_tls(listener: TcpListener, config: Arc<rustls::ServerConfig>, log: Log, accepted: Arc<AtomicUsize>) {
+async fn serve_tls(
+    listener: TcpListener,
+    config: Arc<rustls::ServerConfig>,
+    log: Log,
+    accepted: Arc<AtomicUsize>,
+) {
     let acceptor = tokio_rustls::TlsAcceptor::from(config);
     loop {
         let (stream, _) = listener.accept().await.unwrap();
@@ -128,7 +135,9 @@ async fn serve_tls(listener: TcpListener, config: Arc<rustls::ServerConfig>, log
             let service = service_fn(move |request| answer(request, Arc::clone(&log)));
             let io = TokioIo::new(stream);
             if h2 {
-                let _ = hyper::server::conn::http2::Builder::new(TokioExecutor::new()).serve_connection(io, service).await;
+                let _ = hyper::server::conn::http2::Builder::new(TokioExecutor::new())
+                    .serve_connection(io, service)
+                    .await;
             } else {
                 let _ = hyper::server::conn::http1::Builder::new().serve_connection(io, service).await;
             }
@@ -143,7 +152,9 @@ async fn serve_plain(listener: TcpListener, log: Log, accepted: Arc<AtomicUsize>
         let log = Arc::clone(&log);
         tokio::spawn(async move {
             let service = service_fn(move |request| answer(request, Arc::clone(&log)));
-            let _ = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
+            let _ = hyper::server::conn::http1::Builder::new()
+                .serve_connection(TokioIo::new(stream), service)
+                .await;
         });
     }
 }

@@ -26,35 +26,123 @@ const ATTACKS: &[Attack] = &[
     attack("read it through a symlink", "ln -sf $SECRET link; cat link >/dev/null 2>&1 && echo OUT", true),
     attack("read it through the parent directory", "cat ../secret >/dev/null 2>&1 && echo OUT", true),
     attack("read it through /proc/self/root", "cat /proc/self/root$SECRET >/dev/null 2>&1 && echo OUT", true),
-    attack("read it through another's root", "for r in /proc/[0-9]*/root; do cat $r$SECRET 2>/dev/null && echo OUT; done", true),
-    attack("read it through another's cwd", "for r in /proc/[0-9]*/cwd; do cat $r/../secret 2>/dev/null && echo OUT; done", true),
-    attack("read it through an inherited descriptor", "for f in /proc/[0-9]*/fd/*; do cat $f/secret 2>/dev/null && echo OUT; done", false),
+    attack(
+        "read it through another's root",
+        "for r in /proc/[0-9]*/root; do cat $r$SECRET 2>/dev/null && echo OUT; done",
+        true,
+    ),
+    attack(
+        "read it through another's cwd",
+        "for r in /proc/[0-9]*/cwd; do cat $r/../secret 2>/dev/null && echo OUT; done",
+        true,
+    ),
+    attack(
+        "read it through an inherited descriptor",
+        "for f in /proc/[0-9]*/fd/*; do cat $f/secret 2>/dev/null && echo OUT; done",
+        false,
+    ),
     attack("hard-link it into the workspace", "ln $SECRET linked 2>/dev/null && echo OUT", true),
     attack("write beside the workspace", "touch $DIR/made 2>/dev/null", true),
-    attack("write into the system", "touch /usr/bin/made /etc/made /lib/made 2>/dev/null; ls /usr/bin/made /etc/made /lib/made >/dev/null 2>&1 && echo OUT", false),
-    attack("write over the sandbox's own binary", "for e in /proc/1/exe /proc/self/exe; do (exec 3>>$e) 2>/dev/null && test $e = /proc/1/exe && echo OUT; done", false),
-    attack("write into another process's memory", "sleep 5 & (exec 3<>/proc/$!/mem) 2>/dev/null && echo OUT; kill $!", true),
+    attack(
+        "write into the system",
+        "touch /usr/bin/made /etc/made /lib/made 2>/dev/null; ls /usr/bin/made /etc/made /lib/made >/dev/null 2>&1 && echo OUT",
+        false,
+    ),
+    attack(
+        "write over the sandbox's own binary",
+        "for e in /proc/1/exe /proc/self/exe; do (exec 3>>$e) 2>/dev/null && test $e = /proc/1/exe && echo OUT; done",
+        false,
+    ),
+    attack(
+        "write into another process's memory",
+        "sleep 5 & (exec 3<>/proc/$!/mem) 2>/dev/null && echo OUT; kill $!",
+        true,
+    ),
     attack("write into init's memory", "(exec 3<>/proc/1/mem) 2>/dev/null && echo OUT", false),
-    attack("see outside processes", "test -d /proc/$OUTER && grep -q . /proc/$OUTER/cmdline && tr '\\0' ' ' </proc/$OUTER/cmdline | grep -q 3141 && echo OUT", true),
-    attack("signal an outside process", "kill -0 $OUTER 2>/dev/null && tr '\\0' ' ' </proc/$OUTER/cmdline | grep -q 3141 && echo OUT", true),
-    attack("open the kernel's trigger for writing", "(exec 3>/proc/sysrq-trigger) 2>/dev/null && echo OUT", false),
-    attack("change a kernel setting", "(exec 3>/proc/sys/kernel/core_pattern) 2>/dev/null && echo OUT; (exec 3>/proc/sys/vm/drop_caches) 2>/dev/null && echo OUT", false),
-    attack("read kernel memory", "head -c 16 /proc/kcore >/dev/null 2>&1 && test $(head -c 16 /proc/kcore | wc -c) = 16 && echo OUT", false),
-    attack("open a disk", "for d in /dev/sd? /dev/vd? /dev/nvme* /dev/mem /dev/kmsg /dev/kvm /dev/fuse /dev/net/tun; do test -e $d && echo OUT; done", false),
-    attack("make a device", "mknod dev b 254 0 2>/dev/null && echo OUT; mknod /tmp/dev c 1 1 2>/dev/null && echo OUT", false),
-    attack("mount", "mount -t tmpfs none /tmp 2>/dev/null && echo OUT; mount --bind / /tmp 2>/dev/null && echo OUT", false),
+    attack(
+        "see outside processes",
+        "test -d /proc/$OUTER && grep -q . /proc/$OUTER/cmdline && tr '\\0' ' ' </proc/$OUTER/cmdline | grep -q 3141 && echo OUT",
+        true,
+    ),
+    attack(
+        "signal an outside process",
+        "kill -0 $OUTER 2>/dev/null && tr '\\0' ' ' </proc/$OUTER/cmdline | grep -q 3141 && echo OUT",
+        true,
+    ),
+    attack(
+        "open the kernel's trigger for writing",
+        "(exec 3>/proc/sysrq-trigger) 2>/dev/null && echo OUT",
+        false,
+    ),
+    attack(
+        "change a kernel setting",
+        "(exec 3>/proc/sys/kernel/core_pattern) 2>/dev/null && echo OUT; (exec 3>/proc/sys/vm/drop_caches) 2>/dev/null && echo OUT",
+        false,
+    ),
+    attack(
+        "read kernel memory",
+        "head -c 16 /proc/kcore >/dev/null 2>&1 && test $(head -c 16 /proc/kcore | wc -c) = 16 && echo OUT",
+        false,
+    ),
+    attack(
+        "open a disk",
+        "for d in /dev/sd? /dev/vd? /dev/nvme* /dev/mem /dev/kmsg /dev/kvm /dev/fuse /dev/net/tun; do test -e $d && echo OUT; done",
+        false,
+    ),
+    attack(
+        "make a device",
+        "mknod dev b 254 0 2>/dev/null && echo OUT; mknod /tmp/dev c 1 1 2>/dev/null && echo OUT",
+        false,
+    ),
+    attack(
+        "mount",
+        "mount -t tmpfs none /tmp 2>/dev/null && echo OUT; mount --bind / /tmp 2>/dev/null && echo OUT",
+        false,
+    ),
     attack("remount the system writable", "mount -o remount,bind,rw /usr 2>/dev/null && echo OUT", false),
-    attack("unmount what hides", "umount -l /etc 2>/dev/null && echo OUT; umount -l /proc 2>/dev/null && echo OUT", false),
-    attack("make a namespace of one's own", "unshare -Ur true 2>/dev/null && echo OUT; unshare -m true 2>/dev/null && echo OUT", true),
-    attack("leave through nsenter", "nsenter -t 1 -m true 2>/dev/null && echo OUT; nsenter -t $$ -U true 2>/dev/null && echo OUT", false),
-    attack("hold a capability", "grep -E 'Cap(Prm|Eff|Bnd|Amb)' /proc/self/status | grep -vq 0000000000000000 && echo OUT", true),
+    attack(
+        "unmount what hides",
+        "umount -l /etc 2>/dev/null && echo OUT; umount -l /proc 2>/dev/null && echo OUT",
+        false,
+    ),
+    attack(
+        "make a namespace of one's own",
+        "unshare -Ur true 2>/dev/null && echo OUT; unshare -m true 2>/dev/null && echo OUT",
+        true,
+    ),
+    attack(
+        "leave through nsenter",
+        "nsenter -t 1 -m true 2>/dev/null && echo OUT; nsenter -t $$ -U true 2>/dev/null && echo OUT",
+        false,
+    ),
+    attack(
+        "hold a capability",
+        "grep -E 'Cap(Prm|Eff|Bnd|Amb)' /proc/self/status | grep -vq 0000000000000000 && echo OUT",
+        true,
+    ),
     attack("gain one from a setuid program", "grep -q 'NoNewPrivs:.1' /proc/self/status || echo OUT", true),
     attack("chroot", "chroot / true 2>/dev/null && echo OUT", false),
-    attack("set the clock or the host name", "date -s 2000-01-01 >/dev/null 2>&1 && echo OUT; hostname out 2>/dev/null && echo OUT", false),
-    attack("read the shadow file", "test -s /etc/shadow && cat /etc/shadow 2>/dev/null | grep -q : && echo OUT", false),
+    attack(
+        "set the clock or the host name",
+        "date -s 2000-01-01 >/dev/null 2>&1 && echo OUT; hostname out 2>/dev/null && echo OUT",
+        false,
+    ),
+    attack(
+        "read the shadow file",
+        "test -s /etc/shadow && cat /etc/shadow 2>/dev/null | grep -q : && echo OUT",
+        false,
+    ),
     attack("find the control socket", "grep -q creel/ /proc/net/unix && echo OUT", true),
-    attack("read the warden's environment", "cat /proc/*/environ 2>/dev/null | tr '\\0' '\\n' | grep -q '^WARDEN_SECRET=' && echo OUT", true),
-    attack("dump core outside", "ulimit -c unlimited 2>/dev/null; test \"$(ulimit -c)\" = 0 || echo OUT", false),
+    attack(
+        "read the warden's environment",
+        "cat /proc/*/environ 2>/dev/null | tr '\\0' '\\n' | grep -q '^WARDEN_SECRET=' && echo OUT",
+        true,
+    ),
+    attack(
+        "dump core outside",
+        "ulimit -c unlimited 2>/dev/null; test \"$(ulimit -c)\" = 0 || echo OUT",
+        false,
+    ),
     attack("read the kernel log", "dmesg 2>/dev/null | head -1 | grep -q . && echo OUT", false),
 ];
 
@@ -136,7 +224,10 @@ fn no_shell_attack_gets_out() {
     for attack in ATTACKS {
         let script = format!("{prelude}{}\ntrue", attack.script);
         let mut command = scene.command();
-        let command = command.env("WARDEN_SECRET", "1").args(["/bin/bash", "-c", &script, "attack"]).arg(scene.workspace());
+        let command = command
+            .env("WARDEN_SECRET", "1")
+            .args(["/bin/bash", "-c", &script, "attack"])
+            .arg(scene.workspace());
         let shown = Shown::from(command.output().unwrap());
         fs::remove_dir_all(scene.outside().join("record")).unwrap();
         if shown.stdout.contains("OUT") || shown.code != 0 || made(&scene) {
@@ -145,7 +236,10 @@ fn no_shell_attack_gets_out() {
         if attack.bare {
             let bare = bare(&scene, &script);
             if !bare.stdout.contains("OUT") && !made(&scene) {
-                failed.push(format!("{}: does not succeed bare either, so it shows nothing: {bare:?}", attack.name));
+                failed.push(format!(
+                    "{}: does not succeed bare either, so it shows nothing: {bare:?}",
+                    attack.name
+                ));
             }
         }
     }
@@ -186,7 +280,8 @@ fn no_forbidden_system_call_succeeds() {
 #[test]
 fn a_fork_bomb_is_bounded_and_the_host_goes_on() {
     let scene = Scene::new().policy("process: { limits: { processes: 64, time: 20s } }");
-    let shown = scene.python("
+    let shown = scene.python(
+        "
 import os, time
 n = 0
 try:
@@ -197,7 +292,8 @@ try:
     print('UNBOUNDED')
 except BlockingIOError:
     print('bounded at', n)
-");
+",
+    );
     assert!(shown.stdout.contains("bounded at"), "{shown:?}");
 }
 
@@ -216,7 +312,8 @@ fn a_read_only_path_inside_a_writable_one_stays_read_only() {
     fs::create_dir_all(ws.join("vendor/deep")).unwrap();
     fs::write(ws.join(".env"), "TOKEN=1").unwrap();
     fs::write(ws.join("vendor/file"), "kept").unwrap();
-    let scene = scene.policy("filesystem:\n  workspace: { path: ., access: write }\n  read: [./vendor]\n  hide: [./.env]");
+    let scene = scene
+        .policy("filesystem:\n  workspace: { path: ., access: write }\n  read: [./vendor]\n  hide: [./.env]");
     let shown = scene.sh(
         "touch free && echo w; touch vendor/x 2>/dev/null && echo OUT; mv vendor away 2>/dev/null && echo OUT; \
          rm -rf vendor 2>/dev/null; rmdir vendor 2>/dev/null && echo OUT; cat vendor/file; echo; cat .env 2>/dev/null && echo OUT; \

@@ -27,7 +27,9 @@ fn a_stream_that_stays_allowed_loses_nothing_and_one_that_is_not_is_cut_at_once(
                   (curl -sSN https://other.test/slow/2000 > other.txt; echo $? > other.code) & wait";
     let running = scene.start(&["/bin/sh", "-c", script]);
     let file = |name: &str| fs::read_to_string(scene.workspace().join(name)).unwrap_or_default();
-    wait_until("both streams to flow", || file("api.txt").lines().count() > 3 && file("other.txt").lines().count() > 3);
+    wait_until("both streams to flow", || {
+        file("api.txt").lines().count() > 3 && file("other.txt").lines().count() > 3
+    });
 
     let narrow = scene.write_policy("narrow.yaml", &format!("network:\n  rules:\n{ONLY_API}"));
     let before = Instant::now();
@@ -66,13 +68,20 @@ fn a_directory_is_granted_made_read_only_and_taken_away_while_the_program_runs()
     fs::create_dir(&data).unwrap();
     fs::write(data.join("hello"), "hi").unwrap();
     let d = data.display();
-    let script = format!("while sleep 0.02; do cat {d}/hello >/dev/null 2>&1 && r=r || r=-; touch {d}/w 2>/dev/null && w=w || w=-; echo $r$w; done");
+    let script = format!(
+        "while sleep 0.02; do cat {d}/hello >/dev/null 2>&1 && r=r || r=-; touch {d}/w 2>/dev/null && w=w || w=-; echo $r$w; done"
+    );
     let mut running = scene.start(&["/bin/sh", "-c", &script]);
     let seen = watch(running.stdout());
-    let last = |want: &str| { let want = want.to_owned(); let seen = std::sync::Arc::clone(&seen); wait_until(&format!("to see {want}"), move || seen.lock().unwrap().lines().last() == Some(&want)) };
+    let last = |want: &str| {
+        let want = want.to_owned();
+        let seen = std::sync::Arc::clone(&seen);
+        wait_until(&format!("to see {want}"), move || seen.lock().unwrap().lines().last() == Some(&want))
+    };
     last("--");
     let set = |file: &str, list: &str| {
-        let path = scene.write_policy(file, &format!("filesystem:\n  workspace: {{ path: ., access: write }}\n  {list}"));
+        let path = scene
+            .write_policy(file, &format!("filesystem:\n  workspace: {{ path: ., access: write }}\n  {list}"));
         scene.verb(&["policy", "set", &scene.name, path.to_str().unwrap()]).ok()
     };
     set("grant.yaml", &format!("write: [\"{d}\"]"));
@@ -89,16 +98,26 @@ fn an_open_writer_refuses_the_change_whole_and_force_names_what_it_ends() {
     let data = scene.outside().join("data");
     fs::create_dir(&data).unwrap();
     let d = data.display();
-    let scene = scene.policy(&format!("filesystem:\n  workspace: {{ path: ., access: write }}\n  write: [\"{d}\"]"));
-    let script = format!("sh -c 'exec 3>{d}/open; sleep 1000' & echo started > ready; while sleep 1; do :; done");
+    let scene =
+        scene.policy(&format!("filesystem:\n  workspace: {{ path: ., access: write }}\n  write: [\"{d}\"]"));
+    let script =
+        format!("sh -c 'exec 3>{d}/open; sleep 1000' & echo started > ready; while sleep 1; do :; done");
     let _running = scene.start(&["/bin/sh", "-c", &script]);
     wait_until("the writer to have opened", || data.join("open").exists());
-    let path = scene.write_policy("narrow.yaml", &format!("filesystem:\n  workspace: {{ path: ., access: write }}\n  read: [\"{d}\"]"));
+    let path = scene.write_policy(
+        "narrow.yaml",
+        &format!("filesystem:\n  workspace: {{ path: ., access: write }}\n  read: [\"{d}\"]"),
+    );
     let policy = path.to_str().unwrap();
     let shown = scene.verb(&["policy", "set", &scene.name, policy]);
     assert_ne!(shown.code, 0);
-    assert!(shown.stderr.contains("sleep") || shown.stderr.contains("sh"), "the holder is named: {}", shown.stderr);
-    let got: serde_json::Value = serde_json::from_str(&scene.verb(&["policy", "get", &scene.name, "--json"]).ok().stdout).unwrap();
+    assert!(
+        shown.stderr.contains("sleep") || shown.stderr.contains("sh"),
+        "the holder is named: {}",
+        shown.stderr
+    );
+    let got: serde_json::Value =
+        serde_json::from_str(&scene.verb(&["policy", "get", &scene.name, "--json"]).ok().stdout).unwrap();
     assert_eq!(got["generation"], 1, "nothing changed");
     let shown = scene.verb(&["policy", "set", &scene.name, policy, "--force"]).ok();
     assert!(shown.stdout.contains("ended"), "{}", shown.stdout);
@@ -108,7 +127,23 @@ fn an_open_writer_refuses_the_change_whole_and_force_names_what_it_ends() {
 fn what_follows_a_live_change_is_judged_by_the_new_policy() {
     let (scene, upstream) = upstream_scene(ONLY_API);
     let _running = scene.start(&["sleep", "1000"]);
-    let curl = |url: &str| scene.verb(&["exec", "-T", &scene.name, "--", "curl", "-sS", "-o", "/dev/null", "-w", "%{http_code}", url]).stdout;
+    let curl = |url: &str| {
+        scene
+            .verb(&[
+                "exec",
+                "-T",
+                &scene.name,
+                "--",
+                "curl",
+                "-sS",
+                "-o",
+                "/dev/null",
+                "-w",
+                "%{http_code}",
+                url,
+            ])
+            .stdout
+    };
     assert_eq!(curl("https://other.test/a"), "403");
     let both = scene.write_policy("both.yaml", &format!("network:\n  rules:\n{BOTH}"));
     scene.verb(&["policy", "set", &scene.name, both.to_str().unwrap()]).ok();

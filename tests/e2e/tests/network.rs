@@ -40,14 +40,19 @@ fn a_rule_without_http_passes_tls_through_unopened() {
     let (scene, upstream) = scene("    - { name: through, to: [through.test] }");
     let script = "curl -sS -v https://through.test/x 2>&1 | grep -E 'issuer|upstream saw'";
     let shown = scene.sh(script).ok();
-    assert!(shown.stdout.contains("upstream test authority") && shown.stdout.contains("GET /x"), "{}", shown.stdout);
+    assert!(
+        shown.stdout.contains("upstream test authority") && shown.stdout.contains("GET /x"),
+        "{}",
+        shown.stdout
+    );
     assert_eq!(upstream.lines(), ["GET /x"]);
 }
 
 #[test]
 fn a_server_name_that_is_not_the_admitted_name_is_refused() {
     let (scene, upstream) = scene("    - { name: through, to: [through.test] }");
-    let shown = scene.sh("curl -sS -k --connect-to other.test:443:through.test:443 https://other.test/ ; echo code $?");
+    let shown = scene
+        .sh("curl -sS -k --connect-to other.test:443:through.test:443 https://other.test/ ; echo code $?");
     assert!(!shown.stdout.contains("upstream saw"), "{}", shown.stdout);
     assert_eq!(upstream.lines(), Vec::<String>::new());
 }
@@ -127,21 +132,27 @@ fn the_agents_own_servers_on_loopback_work() {
 #[test]
 fn raw_bytes_pass_only_where_a_rule_says_raw() {
     let upstream = Upstream::start(&["raw.test"]);
-    let python = |port: u16| format!("
+    let python = |port: u16| {
+        format!(
+            "
 import socket
 s = socket.create_connection(('raw.test', {port}), timeout=5)
 try:
     print(s.recv(64).decode().strip()); s.sendall(b'ping'); print(s.recv(64).decode())
 except OSError as e:
     print('refused')
-");
+"
+        )
+    };
     let resolve = format!("raw.test={}", upstream.raw);
     let allowed = Scene::new()
         .policy("network:\n  rules:\n    - { name: db, to: [\"raw.test:5432\"], raw: true }")
         .with("--resolve", &resolve);
     assert_eq!(allowed.python(&python(5432)).ok().stdout, "220 hello\nping\n");
     let before = upstream.connections();
-    let plain = Scene::new().policy("network:\n  rules:\n    - { name: db, to: [\"raw.test:5432\"] }").with("--resolve", &resolve);
+    let plain = Scene::new()
+        .policy("network:\n  rules:\n    - { name: db, to: [\"raw.test:5432\"] }")
+        .with("--resolve", &resolve);
     assert!(!plain.python(&python(5432)).stdout.contains("220"));
     assert_eq!(upstream.connections(), before);
 }
@@ -165,17 +176,22 @@ r = s.recv(512); print('answers', int.from_bytes(r[6:8], 'big'))
 
 #[test]
 fn who_connected_decides() {
-    let rules = "    - { name: only-curl, to: [api.test], from: [/usr/bin/curl], http: { allow: [\"GET /**\"] } }";
+    let rules =
+        "    - { name: only-curl, to: [api.test], from: [/usr/bin/curl], http: { allow: [\"GET /**\"] } }";
     let (scene, upstream) = scene(rules);
     let shown = scene.sh("curl -sS https://api.test/by-curl; cp /usr/bin/curl ./curl2; ./curl2 -sS -w '%{http_code}' -o /dev/null https://api.test/by-copy; echo; \
         python3 -c 'import urllib.request as u; u.urlopen(\"https://api.test/by-python\")' 2>&1 | grep -o 'HTTP Error 403'");
-    assert!(shown.stdout.contains("GET /by-curl") && shown.stdout.contains("\n403\nHTTP Error 403"), "{shown:?}");
+    assert!(
+        shown.stdout.contains("GET /by-curl") && shown.stdout.contains("\n403\nHTTP Error 403"),
+        "{shown:?}"
+    );
     assert_eq!(upstream.lines(), ["GET /by-curl"]);
 }
 
 #[test]
 fn a_program_with_foreign_code_in_it_is_not_that_program() {
-    let rules = "    - { name: only-curl, to: [api.test], from: [/usr/bin/curl], http: { allow: [\"GET /**\"] } }";
+    let rules =
+        "    - { name: only-curl, to: [api.test], from: [/usr/bin/curl], http: { allow: [\"GET /**\"] } }";
     let (scene, upstream) = scene(rules);
     // A copy of a system library in the workspace, loaded in front: any code the agent can write would do.
     let script = "cp $(ldconfig -p | grep -m1 -o '/.*libz.so.1$') ./evil.so; \
@@ -192,7 +208,10 @@ fn the_observer_in_observe_mode_sees_and_does_not_block() {
     let upstream = Upstream::start(&["api.test"]);
     let scene = Scene::new();
     let ca = upstream.ca_file(scene.outside());
-    let scene = scene.policy("mode: observe").with("--trust", ca).with("--resolve", format!("api.test={}", upstream.tls));
+    let scene = scene
+        .policy("mode: observe")
+        .with("--trust", ca)
+        .with("--resolve", format!("api.test={}", upstream.tls));
     let shown = scene.sh("curl -sS https://api.test/seen");
     assert!(shown.stdout.contains("GET /seen"), "{shown:?}");
 }

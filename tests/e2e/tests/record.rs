@@ -45,8 +45,14 @@ fn an_altered_record_does_not_verify() {
     scene.verb(&["audit", "verify", path]).ok();
     let text = fs::read_to_string(&record).unwrap();
     let lines: Vec<&str> = text.lines().collect();
-    let without = |i: usize| lines.iter().enumerate().filter(|(j, _)| *j != i).map(|(_, l)| format!("{l}\n")).collect::<String>();
-    let swapped = { let mut l = lines.clone(); l.swap(2, 3); l.join("\n") + "\n" };
+    let without = |i: usize| {
+        lines.iter().enumerate().filter(|(j, _)| *j != i).map(|(_, l)| format!("{l}\n")).collect::<String>()
+    };
+    let swapped = {
+        let mut l = lines.clone();
+        l.swap(2, 3);
+        l.join("\n") + "\n"
+    };
     for (what, altered) in [
         ("an edit", text.replacen("/usr/bin/curl", "/usr/bin/bash", 1)),
         ("a lost line", without(2)),
@@ -75,7 +81,13 @@ fn the_record_is_read_back_with_filters() {
 fn a_record_that_cannot_be_written_stops_the_start() {
     let scene = Scene::new();
     let shown = Shown::from(
-        scene.creel().args(["run", "-T", "--record", "/proc/nowhere", "-w"]).arg(scene.workspace()).args(["--", "echo", "ran"]).output().unwrap(),
+        scene
+            .creel()
+            .args(["run", "-T", "--record", "/proc/nowhere", "-w"])
+            .arg(scene.workspace())
+            .args(["--", "echo", "ran"])
+            .output()
+            .unwrap(),
     );
     assert_eq!((shown.code, shown.stdout.as_str()), (125, ""), "{shown:?}");
 }

@@ -62,7 +62,13 @@ fn the_operators_secrets_are_not_in_the_environment() {
     let shown = Shown::from(command.output().unwrap()).ok();
     assert!(!shown.stdout.contains("sk-secret"), "{}", shown.stdout);
     let mut command = scene.command();
-    let shown = Shown::from(command.args(["/bin/sh", "-c", "cat /proc/*/environ /proc/*/cmdline"]).env("SECRET_X", "sk-secret").output().unwrap());
+    let shown = Shown::from(
+        command
+            .args(["/bin/sh", "-c", "cat /proc/*/environ /proc/*/cmdline"])
+            .env("SECRET_X", "sk-secret")
+            .output()
+            .unwrap(),
+    );
     assert!(!shown.stdout.contains("sk-secret"));
 }
 
@@ -70,7 +76,10 @@ fn the_operators_secrets_are_not_in_the_environment() {
 fn a_variable_is_passed_on_when_it_is_named() {
     let scene = Scene::new();
     let mut command = scene.creel();
-    command.env("WANTED", "1").args(["run", "-T", "-e", "WANTED", "-e", "SET=2", "-w"]).arg(scene.workspace());
+    command
+        .env("WANTED", "1")
+        .args(["run", "-T", "-e", "WANTED", "-e", "SET=2", "-w"])
+        .arg(scene.workspace());
     let shown = Shown::from(command.args(["--", "/bin/sh", "-c", "echo $WANTED$SET"]).output().unwrap()).ok();
     assert_eq!(shown.stdout, "12\n");
 }
@@ -79,9 +88,16 @@ fn a_variable_is_passed_on_when_it_is_named() {
 fn nothing_runs_on_after_the_command_ended() {
     let scene = Scene::new();
     let marker = format!("{}-orphan", scene.name);
-    scene.sh(&format!("(setsid sh -c 'exec -a {marker} sleep 1000' &) ; sh -c 'setsid sleep 1000.{0} &'; true", std::process::id())).ok();
+    scene
+        .sh(&format!(
+            "(setsid sh -c 'exec -a {marker} sleep 1000' &) ; sh -c 'setsid sleep 1000.{0} &'; true",
+            std::process::id()
+        ))
+        .ok();
     let sleep = format!("1000.{}", std::process::id());
-    wait_until("the orphan to be gone", || !processes().iter().any(|line| line.contains(&sleep) || line.contains(&marker)));
+    wait_until("the orphan to be gone", || {
+        !processes().iter().any(|line| line.contains(&sleep) || line.contains(&marker))
+    });
 }
 
 #[test]
@@ -97,6 +113,52 @@ fn kill_9_of_the_warden_ends_everything() {
 }
 
 #[test]
+fn kill_9_of_the_warden_leaves_no_control_group() {
+    let scene = Scene::new().policy("process: { limits: { processes: 64, memory: 1GiB, cpus: 1 } }");
+    let before = groups();
+    let mut running = scene.start(&["sleep", "1000"]);
+    running.kill();
+    wait_until("the control groups to be gone", || groups().difference(&before).count() == 0);
+}
+
+/// Every control group of ours, in all hierarchies. Other tests make and remove theirs meanwhile.
+fn groups() -> std::collections::BTreeSet<std::path::PathBuf> {
+    let mut found = std::collections::BTreeSet::new();
+    let mut next = vec![std::path::PathBuf::from("/sys/fs/cgroup")];
+    while let Some(dir) = next.pop() {
+        for entry in fs::read_dir(&dir).into_iter().flatten().flatten() {
+            let path = entry.path();
+            if path.is_dir() && !path.is_symlink() {
+                if entry.file_name().to_string_lossy().starts_with("creel-") {
+                    found.insert(path.clone());
+                }
+                next.push(path);
+            }
+        }
+    }
+    found
+}
+
+#[test]
+fn the_tour_goes_as_planned() {
+    let scene = Scene::new();
+    let shown = scene.verb(&["demo"]).ok().stdout;
+    for line in [
+        "ok       write into the workspace",
+        "refused  read a file beside the workspace",
+        "refused  plant a git hook",
+        "refused  DELETE the same",
+        "ok       ask a model at https://inference.local",
+        "refused  find the key",
+        "refused  GET  https://docs.demo.test/guide, which no rule names",
+        "ok       GET  https://docs.demo.test/guide again",
+        "the chain holds",
+    ] {
+        assert!(shown.contains(line), "{line} is not in\n{shown}");
+    }
+}
+
+#[test]
 fn kill_9_of_the_sandboxs_init_ends_the_run_with_137() {
     let scene = Scene::new();
     let running = scene.start(&["sleep", "1000"]);
@@ -104,7 +166,11 @@ fn kill_9_of_the_sandboxs_init_ends_the_run_with_137() {
     let all: serde_json::Value = serde_json::from_str(&shown.stdout).unwrap();
     let own = all.as_array().unwrap().iter().find(|s| s["name"] == scene.name.as_str()).unwrap();
     let init = i32::try_from(own["init"].as_u64().unwrap()).unwrap();
-    rustix::process::kill_process(rustix::process::Pid::from_raw(init).unwrap(), rustix::process::Signal::KILL).unwrap();
+    rustix::process::kill_process(
+        rustix::process::Pid::from_raw(init).unwrap(),
+        rustix::process::Signal::KILL,
+    )
+    .unwrap();
     assert_eq!(running.finish().code, 137);
 }
 
@@ -112,8 +178,14 @@ fn kill_9_of_the_sandboxs_init_ends_the_run_with_137() {
 fn stop_ends_it_and_exec_runs_beside_it() {
     let scene = Scene::new();
     let running = scene.start(&["sleep", "1000"]);
-    let shown = scene.verb(&["exec", "-T", &scene.name, "--", "/bin/sh", "-c", "echo inside $CREEL_SANDBOX; exit 3"]);
-    assert_eq!((shown.code, shown.stdout.as_str()), (3, format!("inside {}\n", scene.name).as_str()), "{}", shown.stderr);
+    let shown =
+        scene.verb(&["exec", "-T", &scene.name, "--", "/bin/sh", "-c", "echo inside $CREEL_SANDBOX; exit 3"]);
+    assert_eq!(
+        (shown.code, shown.stdout.as_str()),
+        (3, format!("inside {}\n", scene.name).as_str()),
+        "{}",
+        shown.stderr
+    );
     scene.verb(&["stop", &scene.name]).ok();
     assert_ne!(running.finish().code, 0);
 }
@@ -122,7 +194,13 @@ fn stop_ends_it_and_exec_runs_beside_it() {
 fn two_sandboxes_of_one_name_are_refused() {
     let scene = Scene::new();
     let _running = scene.start(&["sleep", "1000"]);
-    let shown = scene.creel().args(["run", "-T", "--name", &scene.name, "-w"]).arg(scene.workspace()).args(["--", "true"]).output().unwrap();
+    let shown = scene
+        .creel()
+        .args(["run", "-T", "--name", &scene.name, "-w"])
+        .arg(scene.workspace())
+        .args(["--", "true"])
+        .output()
+        .unwrap();
     let shown = Shown::from(shown);
     assert_eq!(shown.code, 125);
     assert!(shown.stderr.contains("running already"), "{}", shown.stderr);
