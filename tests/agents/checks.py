@@ -63,11 +63,6 @@ def backend_never_saw_the_worthless_key(evidence):
     return f"the worthless key left the sandbox, in {seen[:3]}" if seen else None
 
 
-def backend_was_asked_for_its_model(evidence):
-    models = {call["model"] for call in evidence.calls() if call["model"]}
-    return None if models == {"mock-model"} else f"the backend was asked for {models}"
-
-
 def found(evidence):
     """What search.sh counted inside."""
     path = evidence.workspace / "found.txt"
@@ -107,6 +102,8 @@ def recorded(evidence):
         return f"{len(answered)} answered model calls in the record, the backend answered {len(wanted)}"
     for call in answered:
         tokens = (call["tokens"]["input"], call["tokens"]["output"])
+        if tokens == (None, None) and call["api"] == "openai chat completions" and call["streamed"]:
+            continue  # Without `stream_options.include_usage` the backend states none, and a call passes unchanged.
         if tokens != (INPUT_TOKENS, OUTPUT_TOKENS) or not call["complete"]:
             return f"a model call was recorded with tokens {tokens}, complete {call['complete']}"
     return None
@@ -116,7 +113,6 @@ ALWAYS = (ended_well, wrote_the_file, backend_saw_the_real_key)
 DIRECTLY = (search_can_find,)
 INSIDE = (
     backend_never_saw_the_worthless_key,
-    backend_was_asked_for_its_model,
     no_key_inside,
     no_key_left_behind,
     recorded,

@@ -190,12 +190,12 @@ fn model_hosts_end_at_the_router_and_are_never_dialled() {
 }
 
 #[test]
-fn a_model_goes_to_its_most_specific_route() {
+fn every_model_goes_to_the_default_route() {
     let p = policy(MODELS);
-    let model = |asked| p.inference().route(asked).unwrap().models[0].model.clone();
-    assert_eq!(model("gpt-4o").as_deref(), Some("big"));
-    assert_eq!(model("gpt-3"), None);
-    assert_eq!(model("claude").as_deref(), Some("llama"));
+    for model in ["gpt-4o", "claude", ""] {
+        let route = p.inference().route(model).expect("a route");
+        assert_eq!(route.models[0].backend, "local", "{model}");
+    }
 }
 
 #[test]

@@ -121,6 +121,7 @@ impl Draft {
                 }
             }
         }
+        self.refuse_what_is_not_built(problems);
         if let Some((span, _)) = self.capture.first()
             && self.routes.is_empty()
         {
@@ -138,6 +139,27 @@ impl Draft {
             routes: self.routes.into_iter().map(|(route, _)| route).collect(),
         };
         Finished { inference, targets: self.capture }
+    }
+}
+
+impl Draft {
+    /// One backend answers every call in this version; what the language says beyond that must not be taken silently.
+    fn refuse_what_is_not_built(&self, problems: &mut Problems) {
+        for (route, spans) in &self.routes {
+            let (first, rest) = (spans.first(), spans.get(1));
+            if let (Some(span), true) = (first, route.name != "default") {
+                problems
+                    .add(
+                        *span,
+                        "choosing a backend by the model's name is not available in this version of Creel",
+                    )
+                    .hint("name one backend under `default`");
+            } else if let Some(span) = rest {
+                problems
+                    .add(*span, "failover to a second model is not available in this version of Creel")
+                    .hint("name one model under `default`");
+            }
+        }
     }
 }
 
