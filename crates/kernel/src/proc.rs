@@ -3,6 +3,7 @@
 
 use crate::{Named, SysError};
 use rustix::io::Errno;
+use std::collections::HashSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -73,6 +74,72 @@ pub fn line(pid: u32, top: u32) -> Result<Vec<Stat>, SysError> {
         line.push(stat(last.parent)?);
     }
     Ok(line)
+}
+
+/// The threads of a process.
+pub fn threads(pid: u32) -> Result<Vec<u32>, SysError> {
+    numbers(&format!("/proc/{pid}/task"))
+}
+
+/// The processes that descend from `pid` at the moment; `None` when they are more than `most` or cannot be listed.
+/// One that is forked meanwhile may be missing.
+pub fn descendants(pid: u32, most: usize) -> Option<HashSet<Identity>> {
+    let mut found = HashSet::new();
+    let mut parents = vec![pid];
+    while let Some(parent) = parents.pop() {
+        for child in children(parent, parent == pid)? {
+            // A child that ended meanwhile has left its own children to another.
+            let Ok(stat) = stat(child) else { continue };
+            if found.contains(&stat.identity) {
+                continue;
+            }
+            if found.len() == most {
+                return None;
+            }
+            found.insert(stat.identity);
+            parents.push(child);
+        }
+    }
+    Some(found)
+}
+
+/// The children of all threads of a process. Of one that must be there, `None` when they cannot be listed.
+fn children(pid: u32, must_be: bool) -> Option<Vec<u32>> {
+    if !has_children_files() {
+        let all = numbers("/proc").ok()?;
+        return Some(all.into_iter().filter(|&p| stat(p).is_ok_and(|s| s.parent == pid)).collect());
+    }
+    let Ok(threads) = threads(pid) else { return (!must_be).then(Vec::new) };
+    let texts =
+        threads.iter().filter_map(|t| fs::read_to_string(format!("/proc/{pid}/task/{t}/children")).ok());
+    Some(
+        texts
+            .flat_map(|text| text.split_whitespace().filter_map(|n| n.parse().ok()).collect::<Vec<_>>())
+            .collect(),
+    )
+}
+
+/// Whether the kernel lists children (`CONFIG_PROC_CHILDREN`); else every process is asked for its parent.
+fn has_children_files() -> bool {
+    static HAS: std::sync::OnceLock<bool> = std::sync::OnceLock::new();
+    *HAS.get_or_init(|| Path::new("/proc/thread-self/children").exists())
+}
+
+/// The names in a directory that are numbers.
+fn numbers(path: &str) -> Result<Vec<u32>, SysError> {
+    let entries = fs::read_dir(path).named("readdir", path)?;
+    Ok(entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect())
+}
+
+/// The time that [`Identity::started`] is measured in: clock ticks after boot.
+pub fn now() -> u64 {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: the pointer is to a live timespec, which the call fills; it stays zero where the clock is unknown.
+    unsafe { libc::clock_gettime(libc::CLOCK_BOOTTIME, &raw mut time) };
+    // SAFETY: the call takes a number; where it knows nothing it gives -1, which counts as the usual 100.
+    let per_second = u64::try_from(unsafe { libc::sysconf(libc::_SC_CLK_TCK) }).unwrap_or(100);
+    let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
+    seconds * per_second + u64::try_from(time.tv_nsec).unwrap_or(0) * per_second / 1_000_000_000
 }
 
 /// A file that a process has mapped executable.
@@ -188,6 +255,25 @@ mod tests {
         ] {
             assert_eq!(parse_mapping(line.as_bytes()), expected, "{line}");
         }
+    }
+
+    #[test]
+    fn descendants_are_listed_and_start_no_later_than_now() {
+        let me = std::process::id();
+        let before = now();
+        let mut child = std::process::Command::new("sh").args(["-c", "sleep 60 & wait"]).spawn().unwrap();
+        let begun = std::time::Instant::now();
+        let mut sleeper = None;
+        while sleeper.is_none() && begun.elapsed().as_secs() < 10 {
+            sleeper = descendants(child.id(), 8).unwrap().iter().next().copied();
+        }
+        let (all, bounded) = (descendants(me, 100).unwrap(), descendants(me, 1));
+        let parent = stat(sleeper.unwrap().pid).unwrap().parent;
+        let _ = std::process::Command::new("kill").arg(sleeper.unwrap().pid.to_string()).status();
+        child.wait().unwrap();
+        assert_eq!(parent, child.id());
+        assert!(all.contains(&sleeper.unwrap()) && bounded.is_none());
+        assert!((before..=now()).contains(&sleeper.unwrap().started));
     }
 
     #[test]

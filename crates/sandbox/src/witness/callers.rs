@@ -3,16 +3,20 @@
 //! What was found out is kept as long as it holds: the thread lives (its pidfd says so), it has not called `execve`
 //! since (then it is forgotten), and its executable is the same file.
 
+use super::becoming::{self, executable};
 use super::digests::Digests;
+use super::ground::Ground;
+use super::lineage::{Announced, FileId, Lineage, Member};
+use creel_kernel::notify::Call;
+use creel_kernel::proc::Stat;
 use creel_kernel::{notify, proc};
 use creel_types::{Caller, Program};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::fs::{Mode, OFlags, ResolveFlags, StatVfsMountFlags, fstatvfs, open, openat2};
 use rustix::io::Errno;
 use std::collections::HashMap;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 /// How many threads are remembered; then all are forgotten at once.
@@ -24,9 +28,7 @@ const DEEPEST: usize = 16;
 struct Known {
     pidfd: OwnedFd,
     process: u32,
-    executable: Option<(u64, u64)>,
-    /// Whether foreign code was looked for.
-    searched: bool,
+    executable: Option<FileId>,
     caller: Arc<Caller>,
 }
 
@@ -43,12 +45,13 @@ pub struct Callers {
     init: u32,
     known: HashMap<u32, Known>,
     digests: Digests,
+    lineage: Lineage,
 }
 
 impl Callers {
     /// Callers below the sandbox's `init`.
     pub fn new(init: u32) -> Self {
-        Self { init, known: HashMap::new(), digests: Digests::default() }
+        Self { init, known: HashMap::new(), digests: Digests::default(), lineage: Lineage::default() }
     }
 
     /// The digests of executables.
@@ -66,26 +69,45 @@ impl Callers {
         notify::pidfd(thread).map_err(|error| error.errno)
     }
 
-    /// Who the thread is. With `search`, foreign code is looked for.
-    pub fn of(&mut self, thread: u32, search: bool) -> Arc<Caller> {
-        let executable = executable_id(thread);
+    /// Who the thread is. Foreign code is not looked for.
+    pub fn of(&mut self, thread: u32) -> Arc<Caller> {
+        let executable = executable(thread).ok();
         if let Some(known) = self.known.get(&thread)
             && known.lives()
             && known.executable == executable
-            && (known.searched || !search)
         {
             return Arc::clone(&known.caller);
         }
-        let Some((process, caller)) = self.find_out(thread, search) else { return Arc::new(Caller::UNKNOWN) };
+        let Some((process, caller)) = self.find_out(thread, false) else { return Arc::new(Caller::UNKNOWN) };
         let caller = Arc::new(caller);
         if self.known.len() >= MOST {
             self.known.clear();
         }
         if let Ok(pidfd) = self.descriptor(thread) {
-            let known = Known { pidfd, process, executable, searched: search, caller: Arc::clone(&caller) };
+            let known = Known { pidfd, process, executable, caller: Arc::clone(&caller) };
             self.known.insert(thread, known);
         }
         caller
+    }
+
+    /// Who the thread is, with what is foreign in its program and its parents. It is found out anew each time,
+    /// because a program may load code whenever it likes.
+    ///
+    /// What stays possible: code that another thread loads between this look and the connection, and code that has
+    /// hidden its mapping before it (see `environment` for what is done against that).
+    pub fn searched(&mut self, thread: u32) -> Arc<Caller> {
+        self.find_out(thread, true).map_or_else(|| Arc::new(Caller::UNKNOWN), |(_, caller)| Arc::new(caller))
+    }
+
+    /// What is about to be executed; to be given back through [`Callers::note`] when the call still waits then.
+    pub fn announced(&self, call: &Call) -> Option<Announced> {
+        let own = self.digests.own().filter(|own| !self.lineage.is_tainted(Some(*own)));
+        becoming::announced(call, self.init, own)
+    }
+
+    /// Remembers what is about to be executed.
+    pub fn note(&mut self, announced: Announced) {
+        self.lineage.announce(announced, becoming::lives);
     }
 
     /// Forgets the thread's process: it is about to become another program.
@@ -97,50 +119,47 @@ impl Callers {
     fn find_out(&mut self, thread: u32, search: bool) -> Option<(u32, Caller)> {
         let process = proc::process_of(thread).ok()?;
         let line = proc::line(process, self.init).ok()?;
-        let mut chain = vec![self.program(process, search)?];
-        // Init's own program cannot be looked at from outside; the chain then ends before it.
-        chain.extend(
-            line.iter()
-                .skip(1)
-                .take(DEEPEST - 1)
-                .map_while(|parent| self.program(parent.identity.pid, false)),
-        );
-        Some((process, Caller { chain }))
+        let mut chain = Vec::new();
+        let mut child: Option<Member> = None;
+        for stat in line.into_iter().take(DEEPEST) {
+            // Init's own program cannot be looked at from outside; the chain then ends before it.
+            let Some((member, program)) = self.program(stat, search) else { break };
+            if child.is_some_and(|child| !self.lineage.descends(child, member)) {
+                break;
+            }
+            chain.push(program);
+            child = Some(member);
+        }
+        (!chain.is_empty()).then_some((process, Caller { chain }))
     }
 
-    fn program(&mut self, pid: u32, search: bool) -> Option<Program> {
+    fn program(&mut self, stat: Stat, search: bool) -> Option<(Member, Program)> {
+        let pid = stat.identity.pid;
         let path = proc::executable(pid).ok()?;
-        let digest = self.digests.of(&proc::open_executable(pid).ok()?);
-        let foreign_code = if search { foreign_code(pid, &path) } else { None };
-        Some(Program { pid, path, digest, foreign_code })
+        let file = proc::open_executable(pid).ok()?;
+        let executable = file.metadata().ok().map(|meta| (meta.dev(), meta.ino()));
+        let member = Member { stat, executable };
+        let digest = self.digests.of(&file);
+        let mut program = Program { pid, path, digest, foreign_code: None };
+        if search {
+            program.foreign_code = self.lineage.code(member).or_else(|| foreign_code(&program, executable));
+        }
+        Some((member, program))
     }
-}
-
-fn executable_id(thread: u32) -> Option<(u64, u64)> {
-    std::fs::metadata(format!("/proc/{thread}/exe")).ok().map(|meta| (meta.dev(), meta.ino()))
 }
 
 /// The first file with executable code in the process, other than the program itself, that the agent could have
 /// written. What cannot be told counts as written by it.
-fn foreign_code(pid: u32, program: &Path) -> Option<PathBuf> {
-    let Ok(mappings) = proc::executable_mappings(pid) else { return Some(program.to_owned()) };
-    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let root = open(format!("/proc/{pid}/root"), flags, Mode::empty());
-    let mut paths = mappings.into_iter().map(|mapping| mapping.path).filter(|path| path != program);
-    match root {
-        Ok(root) => paths.find(|path| is_writable(&root, path)),
-        Err(_) => paths.next(),
-    }
-}
-
-/// Whether the file at `path` below `root` lies on a mount that is not read-only. A file that is not there any more
-/// could be anything.
-fn is_writable(root: &OwnedFd, path: &Path) -> bool {
-    let relative = path.strip_prefix("/").unwrap_or(path);
-    match openat2(root, relative, OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), ResolveFlags::IN_ROOT) {
-        Ok(file) => fstatvfs(&file).map_or(true, |stat| !stat.f_flag.contains(StatVfsMountFlags::RDONLY)),
-        Err(_) => true,
-    }
+fn foreign_code(program: &Program, executable: Option<FileId>) -> Option<PathBuf> {
+    let Ok(mappings) = proc::executable_mappings(program.pid) else { return Some(program.path.clone()) };
+    let own = |mapping: &proc::Mapping| {
+        mapping.path == program.path && executable.is_some_and(|(_, inode)| inode == mapping.file.2)
+    };
+    let ground = Ground::of(program.pid);
+    mappings
+        .into_iter()
+        .find(|mapping| !own(mapping) && !ground.as_ref().is_some_and(|ground| ground.carries(mapping)))
+        .map(|mapping| mapping.path)
 }
 
 #[cfg(test)]
@@ -151,17 +170,30 @@ mod tests {
     fn a_process_is_its_executable_and_its_parents() {
         let me = std::process::id();
         let mut callers = Callers::new(1);
-        let caller = callers.of(me, false);
+        let caller = callers.of(me);
         assert_eq!(caller.chain[0].path, std::env::current_exe().unwrap());
         assert_eq!(caller.chain[0].pid, me);
         assert!(caller.chain.len() > 1 && caller.chain[1].digest.is_some());
-        assert!(Arc::ptr_eq(&caller, &callers.of(me, false)), "what holds is not found out twice");
+        assert!(Arc::ptr_eq(&caller, &callers.of(me)), "what holds is not found out twice");
         callers.forget(me);
-        assert!(!Arc::ptr_eq(&caller, &callers.of(me, false)));
+        assert!(!Arc::ptr_eq(&caller, &callers.of(me)));
+    }
+
+    #[test]
+    fn code_on_a_writable_mount_is_foreign_and_the_program_itself_is_not() {
+        let dir = tempfile::tempdir().unwrap();
+        let program = dir.path().join("program");
+        std::fs::copy("/bin/sleep", &program).unwrap();
+        let mut child = std::process::Command::new(&program).arg("60").spawn().unwrap();
+        let caller = Callers::new(1).searched(child.id());
+        let _ = child.kill();
+        child.wait().unwrap();
+        assert_eq!(caller.chain[0].path, program);
+        assert_ne!(caller.chain[0].foreign_code.as_ref(), Some(&program));
     }
 
     #[test]
     fn nobody_is_not_somebody() {
-        assert!(Callers::new(1).of(u32::try_from(i32::MAX).unwrap(), true).chain.is_empty());
+        assert!(Callers::new(1).searched(u32::try_from(i32::MAX).unwrap()).chain.is_empty());
     }
 }

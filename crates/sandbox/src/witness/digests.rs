@@ -49,6 +49,11 @@ impl Default for Digests {
 }
 
 impl Digests {
+    /// Creel's own binary, by device and inode.
+    pub fn own(&self) -> Option<(u64, u64)> {
+        self.own
+    }
+
     /// The digest of a regular file; `None` when it is none, too large, Creel's own, or cannot be read.
     pub fn of(&mut self, file: &File) -> Option<Digest> {
         let meta = file.metadata().ok().filter(|meta| meta.is_file() && meta.len() <= LARGEST)?;

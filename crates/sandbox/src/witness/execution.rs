@@ -4,8 +4,9 @@
 //! what will run. What runs is known when it acts: the executable of a caller is read from the kernel.
 
 use super::digests::Digests;
+use super::memory::Memory;
 use creel_audit::{Argv, Disposition, Exec, Program};
-use creel_kernel::notify::{self, Call};
+use creel_kernel::notify::Call;
 use creel_kernel::seccomp;
 use creel_types::{Caller, Generation};
 use rustix::fs::{Mode, OFlags, ResolveFlags, open, openat2};
@@ -20,16 +21,10 @@ const LONGEST: usize = 4096;
 
 /// Reads the call; `None` when the caller's memory cannot be read, because then the kernel cannot either.
 pub fn read(call: &Call, caller: &Caller, digests: &mut Digests, generation: Generation) -> Option<Exec> {
-    let at = i64::from(call.number) == seccomp::EXECVEAT;
-    let (path, argv) = if at { (call.args[1], call.args[2]) } else { (call.args[0], call.args[1]) };
-    let cwd = std::fs::read_link(format!("/proc/{}/cwd", call.thread)).unwrap_or_default();
-    let directory = if at { descriptor_path(call) } else { None };
-    let path = PathBuf::from(string(call.thread, path)?);
-    let asked = match (directory, path.as_os_str().is_empty()) {
-        (Some(directory), true) => directory,
-        (Some(directory), false) => directory.join(path),
-        (None, _) => cwd.join(path),
-    };
+    let mut memory = Memory::of(call.thread);
+    let argv = call.args[if is_at(call) { 2 } else { 1 }];
+    let asked = asked(&mut memory, call)?;
+    let cwd = working_directory(call.thread);
     let (path, digest) = match resolve(call.thread, &asked) {
         Some((path, file)) => (path, file.and_then(|file| digests.of(&file))),
         None => (asked, None),
@@ -44,7 +39,7 @@ pub fn read(call: &Call, caller: &Caller, digests: &mut Digests, generation: Gen
     let chain = Caller { chain: std::iter::once(program).chain(parents).collect() };
     Some(Exec {
         program: Program::of(&chain)?,
-        argv: Argv::new(arguments(call.thread, argv)),
+        argv: Argv::new(arguments(&mut memory, argv)),
         cwd: creel_audit::text_of_path(&cwd),
         rule: None,
         generation: generation.0,
@@ -71,6 +66,27 @@ pub fn ordered(call: &Call, command: &[OsString], generation: Generation) -> Exe
     }
 }
 
+fn is_at(call: &Call) -> bool {
+    i64::from(call.number) == seccomp::EXECVEAT
+}
+
+/// The path that the call names, made absolute; `None` when the caller's memory cannot be read.
+pub fn asked(memory: &mut Memory, call: &Call) -> Option<PathBuf> {
+    let text = memory.string(call.args[usize::from(is_at(call))], LONGEST)?;
+    let path = PathBuf::from(OsString::from_vec(text.bytes));
+    let directory = if is_at(call) { descriptor_path(call) } else { None };
+    Some(match (directory, path.as_os_str().is_empty()) {
+        (Some(directory), true) => directory,
+        (Some(directory), false) => directory.join(path),
+        (None, _) => working_directory(call.thread).join(path),
+    })
+}
+
+/// The caller's working directory; empty when it cannot be told.
+pub fn working_directory(thread: u32) -> PathBuf {
+    std::fs::read_link(format!("/proc/{thread}/cwd")).unwrap_or_default()
+}
+
 /// The directory (or file) behind `execveat`'s descriptor.
 fn descriptor_path(call: &Call) -> Option<PathBuf> {
     let number = i32::try_from(call.args[0].cast_signed()).ok()?;
@@ -94,46 +110,10 @@ fn resolve(thread: u32, path: &Path) -> Option<(PathBuf, Option<File>)> {
     Some((path, file))
 }
 
-fn arguments(thread: u32, address: u64) -> Vec<OsString> {
-    let mut found = Vec::new();
-    let mut pointers = [0; 8 * MOST_ARGUMENTS];
-    let read = memory(thread, address, &mut pointers);
-    for pointer in pointers[..read].chunks_exact(8) {
-        let pointer = u64::from_ne_bytes(pointer.try_into().unwrap_or_default());
-        match (pointer != 0).then(|| string(thread, pointer)).flatten() {
-            Some(argument) => found.push(argument),
-            None => break,
-        }
-    }
-    found
-}
-
-/// A string that ends with a NUL, or its first [`LONGEST`] bytes.
-fn string(thread: u32, address: u64) -> Option<OsString> {
-    let mut bytes = vec![0; LONGEST];
-    let read = memory(thread, address, &mut bytes);
-    if read == 0 {
-        return None;
-    }
-    let end = bytes[..read].iter().position(|&b| b == 0).unwrap_or(read);
-    bytes.truncate(end);
-    Some(OsString::from_vec(bytes))
-}
-
-/// Reads up to the end of the buffer or of the memory that can be read, page by page.
-fn memory(thread: u32, address: u64, buffer: &mut [u8]) -> usize {
-    const PAGE: u64 = 4096;
-    let mut done = 0;
-    while done < buffer.len() {
-        let Some(from) = address.checked_add(done as u64) else { break };
-        let to_page_end = usize::try_from(PAGE - from % PAGE).unwrap_or(1);
-        let end = (done + to_page_end).min(buffer.len());
-        match notify::read_memory(thread, from, &mut buffer[done..end]) {
-            Ok(n) if n > 0 => done += n,
-            _ => break,
-        }
-    }
-    done
+fn arguments(memory: &mut Memory, address: u64) -> Vec<OsString> {
+    let (pointers, _) = memory.pointers(address, MOST_ARGUMENTS);
+    let texts = pointers.into_iter().map_while(|pointer| memory.string(pointer, LONGEST));
+    texts.map(|text| OsString::from_vec(text.bytes)).collect()
 }
 
 #[cfg(test)]
@@ -141,13 +121,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn strings_are_read_from_memory_up_to_their_end() {
-        let text = c"hello";
-        let me = std::process::id();
-        assert_eq!(string(me, text.as_ptr() as u64), Some("hello".into()));
-        assert_eq!(string(me, 8), None);
-        let argv = [text.as_ptr(), text.as_ptr(), std::ptr::null()];
-        assert_eq!(arguments(me, argv.as_ptr() as u64), ["hello", "hello"]);
+    fn arguments_are_read_up_to_the_first_that_cannot_be() {
+        let text = c"hello".as_ptr() as u64;
+        let argv = [text, text, 8, text, 0];
+        let mut memory = Memory::of(std::process::id());
+        assert_eq!(arguments(&mut memory, argv.as_ptr() as u64), ["hello", "hello"]);
     }
 
     #[test]

@@ -5,10 +5,15 @@
 //! connection that arrives (see `docs/decisions/0003-attribution-binds-before-connect.md`). A connection without
 //! such a note has no caller and matches no `from:` rule.
 
+mod becoming;
 mod callers;
 mod digests;
+mod environment;
 mod execution;
 mod flows;
+mod ground;
+mod lineage;
+mod memory;
 mod wanted;
 
 use crate::journal::Scribe;
@@ -129,8 +134,11 @@ impl Server {
         let Wanted::Address(destination) = wanted else { return Ok(()) };
         let pidfd = self.callers.descriptor(call.thread)?;
         let Some(socket) = wanted::socket(&pidfd, call, destination) else { return Ok(()) };
-        let search = self.wants_code(destination);
-        let caller = self.callers.of(call.thread, search);
+        let caller = if self.wants_code(destination) {
+            self.callers.searched(call.thread)
+        } else {
+            self.callers.of(call.thread)
+        };
         if !self.listener.still_waits(call) {
             return Err(Errno::SRCH);
         }
@@ -175,9 +183,17 @@ impl Server {
     }
 
     fn execute(&mut self, call: &Call) -> Result<(), Errno> {
-        let caller = self.callers.of(call.thread, false);
+        let caller = self.callers.of(call.thread);
+        let announced = self.callers.announced(call);
         let event = execution::read(call, &caller, self.callers.digests(), self.cell.generation());
         self.callers.forget(call.thread);
+        // Else the number may be another's by now, and what was read of it that one's.
+        if !self.listener.still_waits(call) {
+            return Err(Errno::SRCH);
+        }
+        if let Some(announced) = announced {
+            self.callers.note(announced);
+        }
         match event {
             // Only what init starts cannot be looked at: it is what the warden itself ordered.
             None => match self.ordered.lock().unwrap_or_else(PoisonError::into_inner).pop_front() {

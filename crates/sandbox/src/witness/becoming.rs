@@ -1,0 +1,158 @@
+//! What a process is about to become: everything about an `execve` that [`Lineage`](super::lineage::Lineage)
+//! remembers, gathered while the caller waits.
+
+use super::environment;
+use super::execution;
+use super::ground::Ground;
+use super::lineage::{Announced, Becoming, Elders, FileId, Member};
+use super::memory::Memory;
+use creel_kernel::notify::Call;
+use creel_kernel::{proc, seccomp};
+use rustix::fs::{OFlags, ResolveFlags, fstat};
+use rustix::io::Errno;
+use std::ffi::OsStr;
+use std::io;
+use std::io::Read;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+/// How many descendants of a process are listed.
+const MOST_ELDERS: usize = 4096;
+/// How often a script's interpreter may be a script itself, as the kernel bounds it.
+const MOST_INTERPRETERS: usize = 5;
+
+/// The executable of a process or thread.
+pub fn executable(id: u32) -> io::Result<FileId> {
+    std::fs::metadata(format!("/proc/{id}/exe")).map(|meta| (meta.dev(), meta.ino()))
+}
+
+/// A process as it is now.
+pub fn member(stat: proc::Stat) -> Member {
+    Member { stat, executable: executable(stat.identity.pid).ok() }
+}
+
+/// Whether the process still is.
+pub fn lives(identity: proc::Identity) -> bool {
+    proc::stat(identity.pid).is_ok_and(|stat| stat.identity == identity)
+}
+
+/// Gathers what the call announces; `None` when its process has gone. `own` is Creel's own executable, as long as
+/// only init runs it.
+pub fn announced(call: &Call, init: u32, own: Option<FileId>) -> Option<Announced> {
+    let at = proc::now();
+    let stat = proc::stat(proc::process_of(call.thread).ok()?).ok()?;
+    // Of the thread that calls: the process's own entry is empty once its first thread has ended.
+    let executable = executable(call.thread);
+    let ordered = stat.parent == init
+        && match &executable {
+            Ok(file) => Some(*file) == own,
+            Err(error) => error.kind() == io::ErrorKind::PermissionDenied,
+        };
+    let ground = Ground::of(call.thread);
+    let envp = call.args[if i64::from(call.number) == seccomp::EXECVEAT { 3 } else { 2 }];
+    let mut memory = Memory::of(call.thread);
+    let code = if ordered { None } else { environment::brought_in(&mut memory, envp, ground.as_ref()) };
+    let becoming = match (&code, &ground) {
+        (Some(_), Some(ground)) => becoming(&mut memory, call, ground),
+        _ => Becoming::Anything,
+    };
+    let process = Member { stat, executable: executable.ok() };
+    let parent = proc::stat(stat.parent).ok().map(member);
+    let (elders, threads) = elders(stat.identity.pid);
+    Some(Announced { process, parent, ordered, code, becoming, elders, threads, at })
+}
+
+/// Those that descend from the process, and whether it has several threads.
+fn elders(pid: u32) -> (Elders, bool) {
+    let threads = proc::threads(pid).map_or(true, |threads| threads.len() > 1);
+    let elders = match proc::descendants(pid, MOST_ELDERS) {
+        Some(known) => Elders { known, more: false },
+        None => Elders { more: true, ..Elders::default() },
+    };
+    (elders, threads)
+}
+
+/// The files that the call may lead to.
+fn becoming(memory: &mut Memory, call: &Call, ground: &Ground) -> Becoming {
+    let Some(mut path) = execution::asked(memory, call) else { return Becoming::Anything };
+    let mut files = Vec::new();
+    for _ in 0..MOST_INTERPRETERS {
+        let file = match ground.open(&path, OFlags::empty(), ResolveFlags::empty()) {
+            Ok(file) => file,
+            Err(Errno::NOENT) if ground.is_nothing(&path) => return Becoming::Files(files),
+            Err(_) => return Becoming::Anything,
+        };
+        let Ok(stat) = fstat(&file) else { return Becoming::Anything };
+        files.push((stat.st_dev, stat.st_ino));
+        match interpreter(&file) {
+            Interpreter::None => return Becoming::Files(files),
+            Interpreter::Is(next) => path = execution::working_directory(call.thread).join(next),
+            Interpreter::Unknown => return Becoming::Anything,
+        }
+    }
+    Becoming::Anything
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Interpreter {
+    None,
+    Is(PathBuf),
+    Unknown,
+}
+
+fn interpreter(file: &OwnedFd) -> Interpreter {
+    const LONGEST: u64 = 256; // BINPRM_BUF_SIZE
+    let own = format!("/proc/self/fd/{}", file.as_raw_fd());
+    let regular = std::fs::metadata(&own).is_ok_and(|meta| meta.is_file());
+    let mut start = Vec::new();
+    // A pipe or device is no program, and opening it could wait.
+    let read = regular
+        && std::fs::File::open(own).is_ok_and(|file| file.take(LONGEST).read_to_end(&mut start).is_ok());
+    if read { parse_interpreter(&start) } else { Interpreter::Unknown }
+}
+
+/// `#!`, blanks, the interpreter up to the next blank or the line's end (`execve(2)`).
+fn parse_interpreter(start: &[u8]) -> Interpreter {
+    if start.starts_with(b"\x7fELF") {
+        return Interpreter::None;
+    }
+    let Some(line) = start.strip_prefix(b"#!") else { return Interpreter::Unknown };
+    let line = line.split(|&b| b == b'\n').next().unwrap_or_default();
+    let mut words = line.split(|b| matches!(b, b' ' | b'\t' | 0)).filter(|word| !word.is_empty());
+    words
+        .next()
+        .map_or(Interpreter::Unknown, |word| Interpreter::Is(Path::new(OsStr::from_bytes(word)).into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_interpreter_is_what_the_first_line_names() {
+        for (start, expected) in [
+            ("\x7fELF\x02\x01", Interpreter::None),
+            ("#!/bin/sh\necho", Interpreter::Is("/bin/sh".into())),
+            ("#! \t/usr/bin/env python3\n", Interpreter::Is("/usr/bin/env".into())),
+            ("#!\n", Interpreter::Unknown),
+            ("MZ", Interpreter::Unknown),
+            ("", Interpreter::Unknown),
+        ] {
+            assert_eq!(parse_interpreter(start.as_bytes()), expected, "{start}");
+        }
+    }
+
+    #[test]
+    fn a_process_that_has_children_has_elders() {
+        let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
+        let (found, threads) = elders(std::process::id());
+        let _ = child.kill();
+        assert!(found.known.iter().any(|identity| identity.pid == child.id()) && !found.more);
+        assert!(threads, "a test runs in a thread of its own");
+        assert!(lives(*found.known.iter().find(|identity| identity.pid == child.id()).unwrap()));
+        child.wait().unwrap();
+        assert!(!found.known.iter().any(|i| i.pid == child.id() && lives(*i)));
+    }
+}
