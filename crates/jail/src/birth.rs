@@ -22,14 +22,14 @@ pub(crate) fn give(plan: &Plan, stdio: [OwnedFd; 3], net: NetOptions) -> Result<
     let (ours, theirs) = scm::pair().map_err(JailError::step(Step::Answer))?;
     let uid = rustix::process::getuid().as_raw();
     let gid = rustix::process::getgid().as_raw();
-    let birth = Birth { link: theirs, stdio, uid, gid, net };
+    let doors = group.doors().map_err(JailError::step(Step::Limits))?;
+    let birth = Birth { link: theirs, stdio, uid, gid, net, doors };
     let child = process::clone(process::SANDBOX, group.birthplace());
     match child.map_err(JailError::step(Step::Namespaces))? {
         Cloned::Child => stages::live(plan, birth),
         Cloned::Parent(pid, init) => {
             drop(birth);
             let mut child = Unanswered { pid, init, answered: false };
-            group.admit(pid).map_err(JailError::step(Step::Limits))?;
             let ready = answer::receive(&ours)?;
             // From here on the warden only looks: it must never wait for what is inside.
             rustix::io::ioctl_fionbio(&ours, true)

@@ -20,6 +20,8 @@ pub(crate) struct Birth {
     pub uid: u32,
     pub gid: u32,
     pub net: NetOptions,
+    /// The ways into the control groups.
+    pub doors: Vec<OwnedFd>,
 }
 
 /// In new namespaces, with an identity, and with nothing of the warden's but the link and the standard descriptors.
@@ -58,7 +60,13 @@ pub(crate) fn live(plan: &Plan, birth: Birth) -> ! {
     process::exit_now(if outcome.is_ok() { 0 } else { 70 })
 }
 
-fn be_born(plan: &Plan, birth: Birth) {
+fn be_born(plan: &Plan, mut birth: Birth) {
+    let doors = std::mem::take(&mut birth.doors);
+    if let Err(error) = creel_kernel::cgroup::enter(&doors) {
+        let _ = answer::send_failure(&birth.link, &JailError::step(Step::Limits)(error));
+        return;
+    }
+    drop(doors);
     // Where the link itself fails, the warden sees it end.
     let Ok((link, birth)) = leave_behind(birth) else { return };
     match confine(plan, birth, &link) {
@@ -82,6 +90,7 @@ struct Born {
 fn leave_behind(birth: Birth) -> Result<(OwnedFd, Born), SysError> {
     process::die_with_parent()?;
     process::forget_environment();
+    process::forget_arguments();
     let up = |fd: &OwnedFd| rustix::io::fcntl_dupfd_cloexec(fd, 3).named("fcntl", "F_DUPFD_CLOEXEC");
     let link = up(&birth.link)?;
     let [input, output, errors] = &birth.stdio;

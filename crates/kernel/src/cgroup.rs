@@ -44,6 +44,14 @@ impl Controller {
     }
 }
 
+/// Moves the calling process, which has one thread, through these doors.
+///
+/// A thread that moves itself needs no lock over all processes and no grace period; moving it from outside costs
+/// twelve milliseconds and more.
+pub fn enter(doors: &[OwnedFd]) -> Result<(), SysError> {
+    doors.iter().try_for_each(|door| rustix::io::write(door, b"0").map(drop).named("write", "cgroup tasks"))
+}
+
 /// A group in every hierarchy that takes part; removed when dropped.
 #[derive(Debug, Default)]
 pub struct Group {
@@ -130,9 +138,14 @@ impl Group {
         self.unified.as_ref().map(|(_, fd)| fd.as_fd())
     }
 
-    /// Moves a process into the groups that it cannot be born into.
-    pub fn admit(&self, pid: u32) -> Result<(), SysError> {
-        self.separate.iter().try_for_each(|dir| write(&dir.join("cgroup.procs"), &pid.to_string()))
+    /// The ways into the groups that a process cannot be born into; it takes them itself with [`enter`].
+    pub fn doors(&self) -> Result<Vec<OwnedFd>, SysError> {
+        let open = |dir: &PathBuf| {
+            let path = dir.join("tasks");
+            let flags = OFlags::WRONLY | OFlags::CLOEXEC;
+            rustix::fs::open(&path, flags, Mode::empty()).named("open", path.display())
+        };
+        self.separate.iter().map(open).collect()
     }
 
     /// What is bounded, and by which means.

@@ -182,6 +182,28 @@ pub fn allow_inspection() -> Result<(), SysError> {
     set_dumpable_behavior(DumpableBehavior::Dumpable).named("prctl", "PR_SET_DUMPABLE")
 }
 
+/// Overwrites the command line that this process copied from its parent, which `/proc` shows to everyone inside.
+pub fn forget_arguments() {
+    const ARG_START: usize = 47; // fields 48 and 49 of proc(5), counted from 1
+    const NAME: &[u8] = b"creel-init";
+    let text = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    let fields: Vec<&str> =
+        text.rsplit_once(')').map(|(_, rest)| rest.split_whitespace().collect()).unwrap_or_default();
+    // The first two fields stand before the bracket.
+    let field = |number: usize| fields.get(number - 2).and_then(|field| field.parse::<usize>().ok());
+    let (Some(start), Some(end)) = (field(ARG_START), field(ARG_START + 1)) else { return };
+    if start == 0 || end <= start {
+        return;
+    }
+    let area = std::ptr::with_exposed_provenance_mut::<u8>(start);
+    // SAFETY: the kernel put the arguments there, on this process's own stack, which is writable; one thread runs, and
+    // no reference to them is held.
+    unsafe { area.write_bytes(0, end - start) };
+    let name = NAME.len().min(end - start - 1);
+    // SAFETY: the same area, and no longer than it.
+    unsafe { area.copy_from_nonoverlapping(NAME.as_ptr(), name) };
+}
+
 /// Overwrites the environment that this process copied from its parent: users keep keys there, and `/proc` shows it.
 ///
 /// For a fresh child with one thread, which does not ask for its environment again.

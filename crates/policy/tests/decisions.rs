@@ -174,7 +174,7 @@ const MODELS: &str = "version: 1
 network: { deny: [bad.ai], rules: [{ name: other, to: [b.com] }] }
 inference:
   backends: [{ name: local, base_url: \"http://127.0.0.1:8080/v1/\", api: openai }]
-  models: { default: [local/llama], \"gpt-*\": [\"local/*\"], \"gpt-4*\": [local/big] }
+  models: { default: [local/llama] }
   capture: [api.ai, bad.ai]
 ";
 

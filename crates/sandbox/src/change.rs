@@ -238,6 +238,7 @@ fn steps(before: &[Place], after: &[Place]) -> Vec<Step> {
             at: place.at.clone(),
             lost: lost(before, &place.at),
             point: stands_on_own(after, &place.at),
+            idle: !allows_as_much(after, place),
         })
         .collect();
     let fresh = |place: &Place| find(before, &place.at).is_none_or(|old| gone.iter().any(|g| g.at == old.at));
@@ -257,6 +258,16 @@ fn steps(before: &[Place], after: &[Place]) -> Vec<Step> {
 fn stands_on_own(after: &[Place], at: &std::path::Path) -> bool {
     let above = after.iter().rev().find(|place| place.at != at && at.starts_with(&place.at));
     above.is_none_or(|place| place.what == What::Scratch)
+}
+
+/// Whether what appears where `gone` stood allows everything that it allowed: then nobody need let go of it.
+fn allows_as_much(after: &[Place], gone: &Place) -> bool {
+    let above = after.iter().rev().find(|place| place.at != gone.at && gone.at.starts_with(&place.at));
+    match (above.map(|place| &place.what), &gone.what) {
+        (Some(What::Write(_)), _) | (_, What::Hidden) => true,
+        (Some(What::Read(_)), What::Read(_)) => true,
+        _ => false,
+    }
 }
 
 /// What disappears with the place at `at`, a parent before its children.

@@ -112,9 +112,13 @@ fn hide_private(system: &Path, under: &Path, files: &mut Vec<Injected>) {
     const DEEPEST: usize = 12;
     let Ok(entries) = fs::read_dir(system.join(under)) else { return };
     for entry in entries.flatten() {
+        // Most of /etc is links; the directory itself says so, without a look at each.
+        if entry.file_type().is_ok_and(|kind| kind.is_symlink()) {
+            continue;
+        }
         let path = under.join(entry.file_name());
         let Ok(meta) = entry.metadata() else { continue };
-        if meta.is_symlink() || files.iter().any(|file| file.path == path) {
+        if files.iter().any(|file| file.path == path) {
             continue;
         }
         if meta.permissions().mode() & 0o004 == 0 {

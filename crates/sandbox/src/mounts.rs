@@ -43,6 +43,8 @@ pub enum Step {
         /// Whether it stood on an empty directory that was made for it in the sandbox's own files, which then goes
         /// too: what is written there later would be lost without a word.
         point: bool,
+        /// Whether nothing may still be in use there: not where what appears instead allows as much.
+        idle: bool,
     },
     /// What is there becomes writable or read-only.
     Access {
@@ -125,14 +127,18 @@ enum Attempt {
     Done,
     /// These processes stood in the way and were ended: try again.
     Cleared(Vec<String>),
+    /// Something that nobody can see stands in the way, a descriptor in flight: take it away all the same.
+    Unseen,
 }
 
 impl Mounts {
     /// Takes all steps or none; a line for each, and for each process that was ended for it. Blocks.
     pub fn apply(&self, steps: &[Step], force: bool) -> Result<Vec<String>, Trouble> {
         let mut ended = Vec::new();
+        let mut request = Request { steps: steps.to_vec(), lazy: false };
         for _ in 0..ATTEMPTS {
-            match self.attempt(steps, force, &mut ended)? {
+            match self.attempt(&request, force, &mut ended)? {
+                Attempt::Unseen => request.lazy = true,
                 Attempt::Done => return Ok(steps.iter().map(ToString::to_string).chain(ended).collect()),
                 Attempt::Cleared(lines) => ended.extend(lines),
             }
@@ -140,14 +146,22 @@ impl Mounts {
         Err(Trouble { why: "processes stand in the way as fast as they are ended".into(), details: ended })
     }
 
-    fn attempt(&self, steps: &[Step], force: bool, ended: &mut Vec<String>) -> Result<Attempt, Trouble> {
-        let mut helper = self.helper(steps).map_err(|e| Trouble::broken(&e))?;
+    fn attempt(&self, request: &Request, force: bool, ended: &mut Vec<String>) -> Result<Attempt, Trouble> {
+        let mut helper = self.helper(request).map_err(|e| Trouble::broken(&e))?;
         match helper.reply()? {
             Reply::Failed(why) => Err(Trouble::new(why)),
             Reply::Busy { at, mount } => {
-                let writers = holders::writers(self.init, mount);
-                let why = format!("{} has open writers", at.display());
-                self.clear(&writers, force, why).map(Attempt::Cleared)
+                let narrowed =
+                    request.steps.iter().any(|s| matches!(s, Step::Access { at: a, .. } if *a == at));
+                let (left, why) = if narrowed {
+                    (holders::writers(self.init, mount), format!("{} has open writers", at.display()))
+                } else {
+                    (holders::all(self.init, &[mount]), format!("{} is in use", at.display()))
+                };
+                if left.is_empty() && force && !narrowed {
+                    return Ok(Attempt::Unseen);
+                }
+                self.clear(&left, force, why).map(Attempt::Cleared)
             }
             Reply::Done { removed } => {
                 let left = holders::all(self.init, &removed);
@@ -170,7 +184,9 @@ impl Mounts {
     /// Ends the holders, or says that they stand in the way.
     fn clear(&self, left: &[holders::Holder], force: bool, why: String) -> Result<Vec<String>, Trouble> {
         if !force {
-            return Err(Trouble { why, details: holders::lines(left) });
+            let unseen = vec!["nobody that can be seen: a descriptor in flight between processes".to_owned()];
+            let details = if left.is_empty() { unseen } else { holders::lines(left) };
+            return Err(Trouble { why, details });
         }
         if left.is_empty() {
             return Err(Trouble::new(format!("{why}, and they cannot be found")));
@@ -179,7 +195,7 @@ impl Mounts {
         Ok(holders::lines(left).into_iter().map(|line| format!("ended {line}")).collect())
     }
 
-    fn helper(&self, steps: &[Step]) -> io::Result<Helper> {
+    fn helper(&self, request: &Request) -> io::Result<Helper> {
         let (ours, theirs) = UnixStream::pair()?;
         let child = Command::new("/proc/self/exe")
             .arg("internal-mounts")
@@ -190,7 +206,7 @@ impl Mounts {
             .spawn()?;
         let helper = Helper { child, stream: ours, inbox: Inbox::default() };
         let fds = [self.spaces.user.as_fd(), self.spaces.mount.as_fd(), self.scaffold.as_fd()];
-        message::send(&helper.stream, &Request { steps: steps.to_vec() }, &fds)?;
+        message::send(&helper.stream, request, &fds)?;
         Ok(helper)
     }
 }

@@ -15,6 +15,8 @@ use std::path::{Path, PathBuf};
 pub struct Request {
     /// In this order.
     pub steps: Vec<Step>,
+    /// Whether what is in use is taken away all the same; its holders keep what they have open.
+    pub lazy: bool,
 }
 
 /// What came of it.
@@ -58,7 +60,7 @@ fn serve() -> std::io::Result<()> {
     let mut inbox = Inbox::default();
     let Some(request) = inbox.wait::<Request>(&stream)? else { return Ok(()) };
     let fds = std::mem::take(&mut inbox.fds);
-    let mut work = match enter(&fds, &request.steps) {
+    let mut work = match enter(&fds, &request) {
         Ok(work) => work,
         Err(error) => return message::send(&stream, &Reply::Failed(error.to_string()), &[]),
     };
@@ -82,7 +84,7 @@ fn serve() -> std::io::Result<()> {
 /// What takes a step back.
 enum Back {
     Revoke(PathBuf),
-    Restore(Vec<(PathBuf, Held)>),
+    Restore(Losses),
     Access(PathBuf, Access),
 }
 
@@ -92,24 +94,28 @@ enum Held {
     Hidden,
 }
 
+/// What goes with a place, a parent before its children.
+type Losses = Vec<(PathBuf, Held)>;
+
 struct Work<'a> {
     inside: Inside<'a>,
     /// For each `Add` in order what it shows, and for each `Remove` what it loses.
     adds: VecDeque<Held>,
-    losses: VecDeque<Vec<(PathBuf, Held)>>,
+    losses: VecDeque<Losses>,
     back: Vec<Back>,
     removed: Vec<u64>,
+    lazy: bool,
 }
 
 /// Takes everything that is needed from the host's view, then goes inside.
-fn enter<'a>(fds: &'a [OwnedFd], steps: &[Step]) -> Result<Work<'a>, SysError> {
+fn enter<'a>(fds: &'a [OwnedFd], request: &Request) -> Result<Work<'a>, SysError> {
     let [user, mount, scaffold] = fds else {
         return Err(SysError::new("recvmsg", "three namespaces", rustix::io::Errno::INVAL));
     };
     let outside =
         Outside::enter(Door { user: user.as_fd(), mount: mount.as_fd(), scaffold: scaffold.as_fd() })?;
     let (mut adds, mut losses) = (VecDeque::new(), VecDeque::new());
-    for step in steps {
+    for step in &request.steps {
         match step {
             Step::Add { what, .. } => adds.push_back(hold(&outside, what)?),
             Step::Remove { lost, .. } => {
@@ -119,7 +125,14 @@ fn enter<'a>(fds: &'a [OwnedFd], steps: &[Step]) -> Result<Work<'a>, SysError> {
             Step::Access { .. } => {}
         }
     }
-    Ok(Work { inside: outside.go_inside()?, adds, losses, back: Vec::new(), removed: Vec::new() })
+    Ok(Work {
+        inside: outside.go_inside()?,
+        adds,
+        losses,
+        back: Vec::new(),
+        removed: Vec::new(),
+        lazy: request.lazy,
+    })
 }
 
 fn hold(outside: &Outside<'_>, what: &Shown) -> Result<Held, SysError> {
@@ -163,14 +176,14 @@ impl Work<'_> {
                 }
                 self.back.push(Back::Revoke(at.clone()));
             }
-            Step::Remove { at, point, .. } => {
+            Step::Remove { at, point, idle, .. } => {
                 let lost = self.losses.pop_front().unwrap_or_default();
                 for (path, held) in &lost {
                     if matches!(held, Held::Parcel(_)) {
                         self.removed.push(self.inside.mount_id(path)?);
                     }
                 }
-                self.inside.revoke(at, false)?;
+                let lost = self.take_away(at, lost, *idle && !self.lazy)?;
                 self.back.push(Back::Restore(lost));
                 if *point {
                     // One that is not empty, or on the read-only root, may stay.
@@ -187,6 +200,30 @@ impl Work<'_> {
         Ok(())
     }
 
+    /// Takes away what stands at `at` and beneath it; gives it back to be restored later. Where it must be idle, the
+    /// deepest goes first, and the kernel says whether anything at all still refers to it, also a descriptor in flight
+    /// that nobody can see.
+    fn take_away(&self, at: &Path, lost: Losses, idle: bool) -> Result<Losses, LiveError> {
+        if !idle {
+            return self.inside.revoke(at, false).map(|()| lost);
+        }
+        let (mut left, mut gone) = (lost, Vec::new());
+        while let Some((path, held)) = left.pop() {
+            if let Err(error) = self.inside.revoke(&path, true) {
+                self.restore(gone.into_iter().rev());
+                return Err(error);
+            }
+            gone.push((path, held));
+        }
+        gone.reverse();
+        Ok(gone)
+    }
+
+    /// Puts back what was taken away, a parent before its children.
+    fn restore(&self, lost: impl Iterator<Item = (PathBuf, Held)>) {
+        lost.for_each(|(at, held)| drop(self.attach(&at, held)));
+    }
+
     fn attach(&self, at: &Path, held: Held) -> Result<(), LiveError> {
         match held {
             Held::Parcel(parcel) => self.inside.grant(parcel, at),
@@ -200,7 +237,7 @@ impl Work<'_> {
             match back {
                 Back::Revoke(at) => drop(self.inside.revoke(&at, false)),
                 Back::Access(at, access) => drop(self.inside.set_access(&at, access)),
-                Back::Restore(lost) => lost.into_iter().for_each(|(at, held)| drop(self.attach(&at, held))),
+                Back::Restore(lost) => self.restore(lost.into_iter()),
             }
         }
     }
