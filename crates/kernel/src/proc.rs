@@ -169,7 +169,8 @@ fn parse_mapping(line: &[u8]) -> Option<Mapping> {
     let mut fields = line.splitn(6, ' ');
     let rights = fields.nth(1)?;
     let (device, inode) = (fields.nth(1)?, fields.next()?.parse().ok()?);
-    let path = fields.next()?.trim_start();
+    // A file without a path is a mapping, too.
+    let path = fields.next().unwrap_or_default().trim_start();
     let (major, minor) = device.split_once(':')?;
     let number = |text| u32::from_str_radix(text, 16).ok();
     let mapped = rights.as_bytes().get(2) == Some(&b'x') && inode != 0;
@@ -247,10 +248,13 @@ mod tests {
     #[test]
     fn only_executable_files_are_mappings_of_code() {
         let mapping = Mapping { path: "/usr/lib/a b.so".into(), file: (0xfe, 0, 131) };
+        let nameless = Mapping { path: PathBuf::new(), file: (0, 5, 9) };
         for (line, expected) in [
             ("7f00-7f01 r-xp 00000000 fe:00 131        /usr/lib/a b.so", Some(mapping)),
             ("7f00-7f01 rw-p 00000000 fe:00 131        /usr/lib/a b.so", None),
             ("7ffc-7ffd r-xp 00000000 00:00 0          [vdso]", None),
+            ("7ffc-7ffd r-xp 00000000 00:00 0 ", None),
+            ("7f00-7f01 r-xp 00000000 00:05 9 ", Some(nameless)),
             ("", None),
         ] {
             assert_eq!(parse_mapping(line.as_bytes()), expected, "{line}");
