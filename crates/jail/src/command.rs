@@ -110,12 +110,11 @@ impl Command {
         for (fd, number) in fds.into_iter().zip(0..) {
             process::dup_to(fd, number)?;
         }
-        // What init holds goes first: from `allow_inspection` on others may look. The warden must, to judge the exec.
+        // The process stays closed to inspection until `execve` has replaced its memory, which is a copy of the warden's.
         process::close_all_but(&[pipe.as_raw_fd()])?;
         rustix::process::chdir(&self.cwd).named("chdir", self.cwd.display())?;
         apply(limits)?;
-        signal::reset()?;
-        process::allow_inspection()
+        signal::reset()
     }
 
     /// The program's path. A candidate that is there and may not be executed is remembered, as shells do.

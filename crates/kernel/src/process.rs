@@ -175,13 +175,6 @@ pub fn forbid_inspection() -> Result<(), SysError> {
     set_dumpable_behavior(DumpableBehavior::NotDumpable).named("prctl", "PR_SET_DUMPABLE")
 }
 
-/// Lets the owner of the process's user namespace look at it again, after [`forbid_inspection`]; also others of the
-/// same uid.
-pub fn allow_inspection() -> Result<(), SysError> {
-    use rustix::process::{DumpableBehavior, set_dumpable_behavior};
-    set_dumpable_behavior(DumpableBehavior::Dumpable).named("prctl", "PR_SET_DUMPABLE")
-}
-
 /// Overwrites the command line that this process copied from its parent, which `/proc` shows to everyone inside.
 pub fn forget_arguments() {
     const ARG_START: usize = 47; // fields 48 and 49 of proc(5), counted from 1
