@@ -263,11 +263,10 @@ fn stands_on_own(after: &[Place], at: &std::path::Path) -> bool {
 /// Whether what appears where `gone` stood allows everything that it allowed: then nobody need let go of it.
 fn allows_as_much(after: &[Place], gone: &Place) -> bool {
     let above = after.iter().rev().find(|place| place.at != gone.at && gone.at.starts_with(&place.at));
-    match (above.map(|place| &place.what), &gone.what) {
-        (Some(What::Write(_)), _) | (_, What::Hidden) => true,
-        (Some(What::Read(_)), What::Read(_)) => true,
-        _ => false,
-    }
+    matches!(
+        (above.map(|place| &place.what), &gone.what),
+        (Some(What::Write(_)), _) | (_, What::Hidden) | (Some(What::Read(_)), What::Read(_))
+    )
 }
 
 /// What disappears with the place at `at`, a parent before its children.

@@ -18,6 +18,8 @@ use std::path::{Path, PathBuf};
 /// How many arguments, and how many bytes of each, are recorded.
 const MOST_ARGUMENTS: usize = 128;
 const LONGEST: usize = 4096;
+/// How many bytes of all arguments together are recorded.
+const ARGUMENT_BYTES: usize = 2048;
 
 /// Reads the call; `None` when the caller's memory cannot be read, because then the kernel cannot either.
 pub fn read(call: &Call, caller: &Caller, digests: &mut Digests, generation: Generation) -> Option<Exec> {
@@ -112,8 +114,21 @@ fn resolve(thread: u32, path: &Path) -> Option<(PathBuf, Option<File>)> {
 
 fn arguments(memory: &mut Memory, address: u64) -> Vec<OsString> {
     let (pointers, _) = memory.pointers(address, MOST_ARGUMENTS);
-    let texts = pointers.into_iter().map_while(|pointer| memory.string(pointer, LONGEST));
-    texts.map(|text| OsString::from_vec(text.bytes)).collect()
+    let mut left = ARGUMENT_BYTES;
+    let mut texts = Vec::new();
+    let many = pointers.len();
+    for pointer in pointers {
+        if left == 0 {
+            // The agent must not be able to fill the disk with its arguments.
+            texts.push(format!("... of {many} arguments").into());
+            break;
+        }
+        let Some(mut text) = memory.string(pointer, LONGEST) else { break };
+        text.bytes.truncate(left);
+        left -= text.bytes.len();
+        texts.push(OsString::from_vec(text.bytes));
+    }
+    texts
 }
 
 #[cfg(test)]
@@ -126,6 +141,14 @@ mod tests {
         let argv = [text, text, 8, text, 0];
         let mut memory = Memory::of(std::process::id());
         assert_eq!(arguments(&mut memory, argv.as_ptr() as u64), ["hello", "hello"]);
+    }
+
+    #[test]
+    fn long_arguments_are_recorded_in_part() {
+        let long = std::ffi::CString::new(vec![b'x'; 3000]).unwrap();
+        let argv = [long.as_ptr() as u64, long.as_ptr() as u64, 0];
+        let read = arguments(&mut Memory::of(std::process::id()), argv.as_ptr() as u64);
+        assert_eq!((read[0].len(), read[1].to_str()), (ARGUMENT_BYTES, Some("... of 2 arguments")));
     }
 
     #[test]
