@@ -63,6 +63,11 @@ def backend_never_saw_the_worthless_key(evidence):
     return f"the worthless key left the sandbox, in {seen[:3]}" if seen else None
 
 
+def backend_was_asked_for_its_model(evidence):
+    models = {call["model"] for call in evidence.calls() if call["model"]}
+    return None if models == {"mock-model"} else f"the backend was asked for {models}"
+
+
 def found(evidence):
     """What search.sh counted inside."""
     path = evidence.workspace / "found.txt"
@@ -113,6 +118,7 @@ ALWAYS = (ended_well, wrote_the_file, backend_saw_the_real_key)
 DIRECTLY = (search_can_find,)
 INSIDE = (
     backend_never_saw_the_worthless_key,
+    backend_was_asked_for_its_model,
     no_key_inside,
     no_key_left_behind,
     recorded,

@@ -25,9 +25,10 @@ pub struct Call {
     pub caller: Caller,
     /// The API; nothing when the request was none of a model's.
     pub api: Option<Api>,
-    /// The backend's name; nothing when the call was refused.
+    /// The backend's name; nothing when the call was refused before it went there.
     pub backend: Option<String>,
-    /// The model that was named, when the request could be read.
+    /// The model that the backend was asked for, when the request could be read: the one that the policy names, or else
+    /// the caller.
     pub model: Option<String>,
     /// Whether a stream was asked for, when the request could be read.
     pub stream_asked: Option<bool>,
@@ -114,6 +115,11 @@ impl Account {
         };
         Self { call, asked: Arc::default(), begun: Instant::now(), told }
     }
+
+    /// Why the rest of the request's body was withheld from the backend, if it was.
+    pub(crate) fn withheld(&self) -> Option<Refused> {
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner).refused.take()
+    }
 }
 
 impl Drop for Account {
@@ -122,6 +128,7 @@ impl Drop for Account {
         self.call.model = asked.model;
         self.call.stream_asked = asked.stream;
         self.call.bytes_up = asked.bytes;
+        self.call.refused = self.call.refused.take().or(asked.refused);
         self.call.duration = self.begun.elapsed();
         (self.told)(self.call.clone());
     }
@@ -133,6 +140,8 @@ pub(crate) struct Asked {
     pub(crate) model: Option<String>,
     pub(crate) stream: Option<bool>,
     pub(crate) bytes: u64,
+    /// Why the rest of the body was withheld.
+    pub(crate) refused: Option<Refused>,
 }
 
 /// A request's body that passes unchanged while what it asks for is read from it.

@@ -5,11 +5,12 @@
 //! caller's, and the answer comes back byte for byte while its token counts are read from it. The sandbox never holds
 //! a key, and a key in a caller's hand is worth nothing here.
 //!
-//! Each step has a file: `api` says what is a model call, `headers` what may travel, `meter` what is counted.
+//! Each step has a file: `api` says what is a model call, `named` which model it asks for where the policy says that,
+//! `headers` what may travel, `meter` what is counted.
 //! [`Models::call`] reads as the story. Not here yet, and with a place for each in that story: choosing among
 //! backends (`routes`), translating between APIs, budgets, redaction.
 //!
-//! Known limits: compressed requests pass, and their model's name is not known; a backend that repeats its key in a
+//! Known limits: compressed requests pass where the policy names no model, and theirs is not known; a backend that repeats its key in a
 //! *body* is not stopped (headers and trailers are); usage is what the backend states, and one that lies is believed.
 //!
 //! This crate opens no connection: [`Upstream`] is the integrator's, and goes through the one dial.
@@ -20,12 +21,14 @@ mod backend;
 mod headers;
 mod meter;
 mod models;
+mod named;
 mod pick;
 mod refuse;
 mod routes;
 mod sse;
 mod target;
 mod usage;
+mod walk;
 
 pub use account::Call;
 pub use api::{Api, Family};

@@ -4,11 +4,12 @@ use crate::account::{Account, Call, Metered, Told, Watched};
 use crate::api::{self, Api, Asked, Family};
 use crate::backend::BackendRef;
 use crate::meter::Meter;
+use crate::named::{self, Stop};
 use crate::refuse::{self, Refused};
 use crate::routes::Routes;
 use crate::{headers, target};
 use creel_audit::Target;
-use creel_net::Body;
+use creel_net::{Body, BoxError};
 use creel_types::{Caller, HostName};
 use futures_util::future::BoxFuture;
 use http::{HeaderMap, Request, Response, StatusCode, Uri, Version, header};
@@ -119,22 +120,31 @@ impl Models {
         let Some(backend) = self.routes.route(api) else {
             return refused(account, family, Refused::NoBackend { family });
         };
+        // What the record says if one of the waits below is as far as it gets.
+        account.call.failure = Some("the caller hung up before there was an answer".to_owned());
+        let req = match self.routes.model(api) {
+            None => req,
+            Some(model) => match named::ask_for(model, req, &account.asked).await {
+                Ok(req) => req,
+                Err(Stop::Refused(why)) => return refused(account, family, why),
+                Err(Stop::Broken(error)) => return broken(account, family, &error),
+            },
+        };
         account.call.backend = Some(backend.name().to_owned());
         let Some(outgoing) = outgoing(backend, api, rest, req, &account) else {
             return refused(account, family, Refused::BadTarget);
         };
-        // What the record says if the next line is as far as it gets.
-        account.call.failure = Some("the caller hung up before there was an answer".to_owned());
         let sent = self.upstream.send(backend, outgoing).await;
         account.call.failure = None;
-        match sent {
-            Ok(response) => answered(response, backend, account),
-            Err(error) => failed(account, family, &error),
+        match (account.withheld(), sent) {
+            (Some(why), _) => refused(account, family, why),
+            (None, Ok(response)) => answered(response, backend, account),
+            (None, Err(error)) => failed(account, family, &error),
         }
     }
 }
 
-/// The request to the backend: other path, other headers, the same body.
+/// The request to the backend: other path, other headers, the body as it is.
 fn outgoing(
     backend: &BackendRef,
     api: Api,
@@ -170,6 +180,7 @@ fn refused(mut account: Account, family: Family, why: Refused) -> Response<Body>
     let response = why.response(family);
     account.call.status = Some(response.status().as_u16());
     account.call.complete = true;
+    account.call.failure = None;
     account.call.refused = Some(why);
     response
 }
@@ -178,6 +189,15 @@ fn failed(mut account: Account, family: Family, error: &UpstreamError) -> Respon
     let response = refuse::error(family, error.status(), "backend_failed", &error.to_string());
     account.call.status = Some(response.status().as_u16());
     account.call.failure = Some(error.to_string());
+    response
+}
+
+/// The caller's own request broke off before it could be sent.
+fn broken(mut account: Account, family: Family, error: &BoxError) -> Response<Body> {
+    let reason = format!("the request broke off: {error}");
+    let response = refuse::error(family, StatusCode::BAD_REQUEST, "request_broken", &reason);
+    account.call.status = Some(response.status().as_u16());
+    account.call.failure = Some(reason);
     response
 }
 

@@ -39,6 +39,27 @@ pub enum Refused {
     /// The path or query cannot be sent on.
     #[error("the request's path or query cannot be sent on")]
     BadTarget,
+    /// The policy names the model, and the body cannot be read.
+    #[error(
+        "the policy names the model to ask for, so the request's body must be plain JSON: send it without content-encoding, in UTF-8"
+    )]
+    Encoded,
+    /// The policy names the model, and none was found in the part of the body that can be held.
+    #[error(
+        "the policy names the model to ask for, and the request has no `model` in its first 32 MiB: put `model` first"
+    )]
+    TooLong,
+    /// The policy names the model, and the body is not an object that has one.
+    #[error("the policy names the model to ask for, and the request's body is not a whole JSON object")]
+    NotAnObject,
+    /// The policy names the model, and the body has none.
+    #[error("the policy names the model to ask for, and the request has no `model` that is a string")]
+    NoModel,
+    /// The policy names the model, and the body has several, or one that only some parsers would take for it.
+    #[error(
+        "the policy names the model to ask for, and the request has `model` twice or in another spelling"
+    )]
+    SecondModel,
 }
 
 impl Refused {
@@ -47,7 +68,11 @@ impl Refused {
             Self::NotAModelCall { .. } | Self::NoBackend { .. } => StatusCode::NOT_FOUND,
             Self::WrongMethod { .. } => StatusCode::METHOD_NOT_ALLOWED,
             Self::Upgrade => StatusCode::UPGRADE_REQUIRED,
-            Self::BadTarget => StatusCode::BAD_REQUEST,
+            Self::Encoded => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::TooLong => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::BadTarget | Self::NotAnObject | Self::NoModel | Self::SecondModel => {
+                StatusCode::BAD_REQUEST
+            }
         }
     }
 
@@ -58,6 +83,11 @@ impl Refused {
             Self::NoBackend { .. } => "no_backend",
             Self::Upgrade => "upgrade_refused",
             Self::BadTarget => "bad_target",
+            Self::Encoded => "body_encoded",
+            Self::TooLong => "body_too_long",
+            Self::NotAnObject => "body_not_an_object",
+            Self::NoModel => "no_model",
+            Self::SecondModel => "second_model",
         }
     }
 
@@ -83,6 +113,7 @@ pub(crate) fn error(family: Family, status: StatusCode, code: &str, reason: &str
     let kind = match status {
         StatusCode::NOT_FOUND => "not_found_error",
         StatusCode::FORBIDDEN => "permission_error",
+        StatusCode::PAYLOAD_TOO_LARGE if family == Family::Anthropic => "request_too_large",
         status if status.is_client_error() => "invalid_request_error",
         _ => "api_error",
     };

@@ -62,7 +62,9 @@ impl Switch {
     /// Reads the keys that `policy` asks for and makes its models ready.
     pub fn prepare(&self, policy: &Policy) -> Result<Ready, ModelsError> {
         let default = policy.inference().route("default").and_then(|route| route.models.first());
-        let Some(found) = default.and_then(|model| policy.backend(&model.backend)) else {
+        let Some((found, asked)) =
+            default.and_then(|model| Some((policy.backend(&model.backend)?, model.model.clone())))
+        else {
             return Ok(Ready(None));
         };
         let base = found.base_url.to_string().parse()?;
@@ -78,7 +80,8 @@ impl Switch {
             let _ = scribe.event(&Event::ModelCall(event)); // a broken record stops the next admission
         };
         let upstream = Arc::new(ThroughTheExit(Arc::clone(&self.outward)));
-        Ok(Ready(Some(creel_inference::Models::new(Routes::to(Arc::new(backend)), upstream, Arc::new(told)))))
+        let routes = Routes::to(Arc::new(backend), asked);
+        Ok(Ready(Some(creel_inference::Models::new(routes, upstream, Arc::new(told)))))
     }
 
     /// Puts them in force.

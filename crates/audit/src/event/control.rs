@@ -18,7 +18,7 @@ pub struct ModelCall {
     pub api: String,
     /// The backend that answered, by its name in the policy; nothing when the call reached none.
     pub backend: Option<String>,
-    /// The model that the agent named.
+    /// The model that the backend was asked for: the one that the policy names, or else the agent.
     pub model: Option<String>,
     /// Tokens, as the backend stated them.
     pub tokens: Tokens,

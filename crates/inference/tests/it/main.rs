@@ -4,6 +4,7 @@
 
 mod metering;
 mod mock_server;
+mod naming;
 mod played;
 mod refusing;
 mod swapping;

@@ -142,7 +142,7 @@ fn a_caller_that_hangs_up_before_the_answer_is_told_of() {
     }
     let told = Told::default();
     let backend = crate::played::backend("http://b", creel_inference::Speaks::Both);
-    let routes = creel_inference::Routes::to(backend);
+    let routes = creel_inference::Routes::to(backend, None);
     let models = creel_inference::Models::new(routes, std::sync::Arc::new(Never), told.hook());
     run(async {
         let (host, who) = (inference(), caller());

@@ -86,7 +86,7 @@ fn each_api_is_answered_streamed_or_not_with_the_operators_key() {
 
 fn one(base: &str, path: &str, json: &str, stream: bool) {
     let told = Told::default();
-    let models = Models::new(Routes::to(backend(base, Speaks::Both)), Arc::new(Dialled), told.hook());
+    let models = Models::new(Routes::to(backend(base, Speaks::Both), None), Arc::new(Dialled), told.hook());
     let text = run(async {
         let response = models.call(&inference(), &caller(), post(path, json)).await;
         assert_eq!(response.status(), 200, "{path}");
@@ -108,7 +108,8 @@ fn one(base: &str, path: &str, json: &str, stream: bool) {
 fn the_callers_key_opens_nothing_even_where_it_is_the_right_one() {
     let server = Server::start("sk-agent");
     let told = Told::default();
-    let models = Models::new(Routes::to(backend(&server.url, Speaks::Both)), Arc::new(Dialled), told.hook());
+    let models =
+        Models::new(Routes::to(backend(&server.url, Speaks::Both), None), Arc::new(Dialled), told.hook());
     for path in ["/v1/chat/completions?key=sk-agent", "/v1/messages"] {
         let response = run(async { models.call(&inference(), &caller(), post(path, "{}")).await });
         assert_eq!(response.status(), 401, "{path}");
@@ -121,7 +122,8 @@ fn the_callers_key_opens_nothing_even_where_it_is_the_right_one() {
 fn a_chat_stream_that_states_no_usage_has_none() {
     let server = Server::start(KEY);
     let told = Told::default();
-    let models = Models::new(Routes::to(backend(&server.url, Speaks::Both)), Arc::new(Dialled), told.hook());
+    let models =
+        Models::new(Routes::to(backend(&server.url, Speaks::Both), None), Arc::new(Dialled), told.hook());
     let json = format!(r#"{{"model":"mock-model","stream":true,{PROMPT}}}"#);
     run(async {
         bytes(models.call(&inference(), &caller(), post("/v1/chat/completions", &json)).await).await

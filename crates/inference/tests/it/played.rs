@@ -45,7 +45,9 @@ impl Upstream for Played {
     ) -> BoxFuture<'a, Result<Response<Body>, UpstreamError>> {
         Box::pin(async {
             let (parts, body) = req.into_parts();
-            let bytes = body.collect().await.unwrap().to_bytes();
+            let broken =
+                |error| UpstreamError::Unreachable { reason: format!("the request broke off: {error}") };
+            let bytes = body.collect().await.map_err(broken)?.to_bytes();
             *self.received.lock().unwrap() = Some((parts, bytes));
             (self.answer)()
         })
@@ -59,7 +61,12 @@ pub(crate) fn backend(base: &str, speaks: Speaks) -> BackendRef {
 
 /// Models on a played backend that speaks everything.
 pub(crate) fn models(upstream: &Arc<Played>, told: &Told) -> Models {
-    let routes = Routes::to(backend("http://backend:8000/v1", Speaks::Both));
+    asking_for(None, upstream, told)
+}
+
+/// The same, where the policy names this model.
+pub(crate) fn asking_for(model: Option<&str>, upstream: &Arc<Played>, told: &Told) -> Models {
+    let routes = Routes::to(backend("http://backend:8000/v1", Speaks::Both), model.map(str::to_owned));
     Models::new(routes, Arc::<Played>::clone(upstream), told.hook())
 }
 

@@ -82,7 +82,7 @@ fn a_look_whether_anybody_is_there_is_answered_here_and_is_no_call() {
 #[test]
 fn a_backend_that_does_not_speak_the_api_is_said_not_to() {
     let (upstream, told) = (nobody(), Told::default());
-    let routes = Routes::to(backend("http://b", Speaks::OpenAi));
+    let routes = Routes::to(backend("http://b", Speaks::OpenAi), None);
     let models = Models::new(routes, Arc::<Played>::clone(&upstream), told.hook());
     let text = run(async {
         let response = models.call(&inference(), &caller(), post("/v1/messages", "{}")).await;
