@@ -6,12 +6,13 @@
 //! a key, and a key in a caller's hand is worth nothing here.
 //!
 //! Each step has a file: `api` says what is a model call, `named` which model it asks for where the policy says that,
-//! `headers` what may travel, `meter` what is counted.
+//! `headers` what may travel, `mask` what must not, `meter` what is counted.
 //! [`Models::call`] reads as the story. Not here yet, and with a place for each in that story: choosing among
 //! backends (`routes`), translating between APIs, budgets, redaction.
 //!
-//! Known limits: compressed requests pass where the policy names no model, and theirs is not known; a backend that repeats its key in a
-//! *body* is not stopped (headers and trailers are); usage is what the backend states, and one that lies is believed.
+//! Known limits: compressed requests pass where the policy names no model, and theirs is not known; a backend's key is
+//! found in what it answers (headers, trailers, bodies of errors) only as it is, not in another spelling, and not in the
+//! body of a success; usage is what the backend states, and one that lies is believed.
 //!
 //! This crate opens no connection: [`Upstream`] is the integrator's, and goes through the one dial.
 
@@ -19,6 +20,7 @@ mod account;
 mod api;
 mod backend;
 mod headers;
+mod mask;
 mod meter;
 mod models;
 mod named;

@@ -3,6 +3,7 @@
 use crate::account::{Account, Call, Metered, Told, Watched};
 use crate::api::{self, Api, Asked, Family};
 use crate::backend::BackendRef;
+use crate::mask::Masked;
 use crate::meter::Meter;
 use crate::named::{self, Stop};
 use crate::refuse::{self, Refused};
@@ -173,6 +174,11 @@ fn answered(response: Response<Body>, backend: &BackendRef, mut account: Account
     account.call.status = Some(parts.status.as_u16());
     account.call.streamed = text(&parts.headers, &header::CONTENT_TYPE).starts_with("text/event-stream");
     parts.extensions.clear();
+    let is_error = parts.status.is_client_error() || parts.status.is_server_error();
+    let body = match backend.key().filter(|_| is_error) {
+        Some(key) => UnsyncBoxBody::new(Masked::new(body, key)),
+        None => body,
+    };
     Response::from_parts(parts, UnsyncBoxBody::new(Metered::new(body, meter, backend, account)))
 }
 

@@ -15,7 +15,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 
 /// A connection for each request.
-struct Dialled;
+pub(crate) struct Dialled;
 
 impl Upstream for Dialled {
     #[allow(clippy::disallowed_methods, reason = "a test has no permit to spend")]
@@ -30,7 +30,8 @@ impl Upstream for Dialled {
             let (mut sender, connection) =
                 hyper::client::conn::http1::handshake(TokioIo::new(socket)).await.unwrap();
             tokio::spawn(connection);
-            let response = sender.send_request(req).await.unwrap();
+            let broken = |error: hyper::Error| UpstreamError::Unreachable { reason: error.to_string() };
+            let response = sender.send_request(req).await.map_err(broken)?;
             Ok(response.map(|body| Body::new(body.map_err(Into::into))))
         })
     }

@@ -1,10 +1,11 @@
 //! Where the policy names the model: what the backend is asked for, and what is refused.
 
-use crate::played::{Played, asking_for, inference};
+use crate::mock_server::Dialled;
+use crate::played::{Played, asking_for, backend, inference};
 use crate::{Told, body, bytes, caller, post, run};
 use bytes::Bytes;
-use creel_inference::{Body, BoxError};
-use futures_util::stream;
+use creel_inference::{Body, BoxError, Models, Routes, Speaks};
+use futures_util::{StreamExt, stream};
 use http::{Request, Response, header};
 use http_body::Frame;
 use http_body_util::StreamBody;
@@ -187,6 +188,44 @@ fn a_request_that_breaks_off_is_told_of_and_goes_nowhere() {
     assert_eq!(response.status(), 400);
     assert!(upstream.untouched());
     assert!(told.only().failure.unwrap().contains("connection reset"));
+}
+
+/// What a server receives on its connection of a request with a second model in a later piece, and what is answered.
+fn sent_in_part(length: bool) -> (String, u16) {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let received = std::thread::spawn(move || {
+        let mut text = String::new();
+        std::io::Read::read_to_string(&mut listener.accept().unwrap().0, &mut text).unwrap();
+        text
+    });
+    let pieces = [r#"{"model":"n","x":1,"#, r#""model":"o"}"#];
+    let mut request = Request::post("/v1/messages");
+    if length {
+        request = request.header(header::CONTENT_LENGTH, pieces.concat().len());
+    }
+    let frames = stream::iter(pieces).then(async |piece| {
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        Ok::<_, BoxError>(Frame::data(Bytes::from_static(piece.as_bytes())))
+    });
+    let request = request.body(Body::new(StreamBody::new(Box::pin(frames)))).unwrap();
+    let routes = Routes::to(backend(&url, Speaks::Both), Some("m".to_owned()));
+    let told = Told::default();
+    let models = Models::new(routes, Arc::new(Dialled), told.hook());
+    let status = run(async { models.call(&inference(), &caller(), request).await.status().as_u16() });
+    let call = told.only();
+    assert!(call.refused.is_some() && call.backend.is_some() && call.failure.is_none(), "{call:?}");
+    (received.join().unwrap(), status)
+}
+
+#[test]
+fn a_second_model_in_a_later_piece_never_makes_a_whole_request() {
+    for length in [true, false] {
+        let (received, status) = sent_in_part(length);
+        assert_eq!(status, 400);
+        assert!(received.contains(r#"{"model":"m","x":1,"#), "{received}");
+        assert!(!received.contains("\"o\"") && !received.contains("\r\n0\r\n"), "{received}");
+    }
 }
 
 fn object() -> impl Strategy<Value = serde_json::Map<String, Value>> {

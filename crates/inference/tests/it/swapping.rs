@@ -55,6 +55,40 @@ fn a_response_keeps_its_status_and_bytes_and_loses_the_key() {
     assert_eq!(call.tokens, creel_audit::Tokens::default());
 }
 
+/// What the caller has of a body with the key in it, in pieces, with `status`.
+fn echoed(status: u16) -> (bytes::Bytes, String) {
+    let json = format!("{{\"error\": \"bad key {KEY} or {KEY}\"}}");
+    let upstream = Played::new(move || {
+        let pieces: Vec<_> = json.as_bytes().chunks(3).map(bytes::Bytes::copy_from_slice).collect();
+        let frames =
+            pieces.into_iter().map(|piece| Ok::<_, creel_inference::BoxError>(http_body::Frame::data(piece)));
+        let body =
+            creel_inference::Body::new(http_body_util::StreamBody::new(futures_util::stream::iter(frames)));
+        let response = Response::builder().status(status).header("content-length", json.len());
+        Ok(response.body(body).unwrap())
+    });
+    let told = Told::default();
+    run(async {
+        let response =
+            models(&upstream, &told).call(&inference(), &caller(), post("/v1/messages", "{}")).await;
+        let length = response.headers()["content-length"].to_str().unwrap().to_owned();
+        (bytes(response).await, length)
+    })
+}
+
+#[test]
+fn an_error_that_repeats_the_key_is_shown_without_it_and_a_success_is_not_touched() {
+    let stars = "*".repeat(KEY.len());
+    for status in [400, 401, 404, 500, 599] {
+        let (body, length) = echoed(status);
+        assert_eq!(body, format!("{{\"error\": \"bad key {stars} or {stars}\"}}"), "{status}");
+        assert_eq!(length, body.len().to_string());
+    }
+    for status in [200, 201] {
+        assert_eq!(echoed(status).0, format!("{{\"error\": \"bad key {KEY} or {KEY}\"}}"), "{status}");
+    }
+}
+
 #[test]
 fn trailers_lose_the_key_too() {
     let upstream = Played::new(|| {
