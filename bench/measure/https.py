@@ -17,11 +17,11 @@ OPENED, PASSED = "creel, opened", "creel, passed through"
 class Way:
     """One way to the upstream: how to ask, and what to add to the question."""
 
-    def __init__(self, ask, *options, host="api.test"):
-        self.ask, self.options, self.host = ask, options, host
+    def __init__(self, ask, *options, origin="api.test"):
+        self.ask, self.options, self.origin = ask, options, origin
 
     def url(self, path):
-        return ["--url", f"https://{self.host}{path}", *self.options]
+        return ["--url", f"https://{self.origin}{path}", *self.options]
 
 
 def measure(bench):
@@ -32,12 +32,13 @@ def measure(bench):
         addr = f"127.0.0.1:{bench.ports['https']}"
         ways = {"direct": Way(bench.ask, "--addr", addr, "--ca", bench.ca),
                 OPENED: Way(scene.ask),
-                PASSED: Way(scene.ask, "--ca", bench.ca, host="pass.test")}
+                PASSED: Way(scene.ask, "--ca", bench.ca, origin="pass.test")}
         for peer in (squid, mitmproxy):
             found = peer.serve(bench, stack)
             if found:
                 proxy, ca = found
-                ways[peer.NAME] = Way(bench.ask, "--addr", peer.address(bench), "--proxy", proxy, "--ca", ca)
+                origin, options = peer.target(bench)
+                ways[peer.NAME] = Way(bench.ask, *options, "--proxy", proxy, "--ca", ca, origin=origin)
         found = {name: {what: [] for what in QUESTIONS} for name in ways}
         for _ in range(bench.rounds(3, 1)):
             for name, way in ways.items():

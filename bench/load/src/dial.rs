@@ -21,10 +21,10 @@ impl<T: AsyncRead + AsyncWrite + Unpin + Send> Stream for T {}
 
 /// Where to connect, and what to ask there.
 pub struct Target {
-    /// The name asked for, in `Host` and SNI.
-    pub host: String,
-    /// The path asked for.
-    pub path: String,
+    host: String,
+    /// What `Host` says: the name, and the port where the URL has one.
+    authority: String,
+    path: String,
     port: u16,
     /// Connect here instead of asking the resolver for `host`.
     addr: Option<String>,
@@ -40,6 +40,7 @@ impl Target {
         let tls = url.scheme_str() == Some("https");
         Ok(Self {
             host: url.host().ok_or("the URL has no host")?.to_owned(),
+            authority: url.authority().map(ToString::to_string).unwrap_or_default(),
             path: url.path_and_query().map_or("/", |path| path.as_str()).to_owned(),
             port: url.port_u16().unwrap_or(if tls { 443 } else { 80 }),
             addr: arguments.maybe("addr").map(str::to_owned),
@@ -77,7 +78,7 @@ impl Target {
         let request = Request::builder()
             .method(method)
             .uri(&self.path)
-            .header("host", &self.host)
+            .header("host", &self.authority)
             .header("content-type", "application/json")
             .header("authorization", "Bearer measured");
         Ok(request.body(Full::new(Bytes::from(body)))?)

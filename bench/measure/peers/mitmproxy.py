@@ -11,8 +11,9 @@ NAME = "mitmproxy"
 CACHE = pathlib.Path.home() / ".cache" / "creel-bench"
 
 
-def address(bench):
-    return f"127.0.0.1:{bench.ports['https']}"
+def target(bench):
+    """What to ask for through it: it dials what CONNECT says."""
+    return "api.test", ["--addr", f"127.0.0.1:{bench.ports['https']}"]
 
 
 def installed(bench, package, program):

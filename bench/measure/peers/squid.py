@@ -13,7 +13,8 @@ http_port 127.0.0.1:{port} ssl-bump cert={dir}/bump.pem generate-host-certificat
 sslcrtd_program {helper} -s {dir}/certs -M 16MB
 sslcrtd_children 5 startup=5
 tls_outgoing_options cafile={ca}
-ssl_bump peek all
+acl first at_step SslBump1
+ssl_bump peek first
 ssl_bump bump all
 hosts_file {dir}/hosts
 acl all_ports port 1-65535
@@ -31,8 +32,9 @@ visible_hostname bench
 """
 
 
-def address(bench):
-    return f"api.test:{bench.ports['https']}"
+def target(bench):
+    """What to ask for through it: it dials what `Host` says."""
+    return f"api.test:{bench.ports['https']}", []
 
 
 def serve(bench, stack):
@@ -43,7 +45,9 @@ def serve(bench, stack):
         bench.skip("https: squid", "not installed (apt-get install squid-openssl)")
         return None
     where, port = bench.directory("squid"), free_port()
-    (where / "bump.pem").write_text((bench.dir / "ca.pem").read_text() + (bench.dir / "ca-key.pem").read_text())
+    # An authority of its own: if squid passed TLS through unopened, clients would refuse the upstream's certificate.
+    subprocess.run([bench.load, "certificates", "--dir", where, "--name", "api.test"], check=True)
+    (where / "bump.pem").write_text((where / "ca.pem").read_text() + (where / "ca-key.pem").read_text())
     (where / "hosts").write_text("127.0.0.1 api.test\n")
     subprocess.run([helper, "-c", "-s", where / "certs", "-M", "16MB"], check=True, capture_output=True)
     (where / "cache.log").touch()
@@ -55,7 +59,7 @@ def serve(bench, stack):
     (where / "squid.conf").write_text(text)
     service = f"bench{os.getpid()}"  # its shared memory has this name; killed, it leaves it behind
     stack.callback(lambda: [path.unlink() for path in pathlib.Path("/dev/shm").glob(f"{service}-*")])
-    return started(bench, stack, [program, "-N", "-n", service, "-f", where / "squid.conf"], port, bench.ca, "squid")
+    return started(bench, stack, [program, "-N", "-n", service, "-f", where / "squid.conf"], port, where / "ca.pem", "squid")
 
 
 def own(where):
