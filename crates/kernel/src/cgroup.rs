@@ -138,6 +138,29 @@ impl Group {
         self.unified.as_ref().map(|(_, fd)| fd.as_fd())
     }
 
+    /// Changes the bounds of controllers that bound something already; those without a bound here stay as they are.
+    pub fn adjust(&self, bounds: Bounds) -> Result<(), SysError> {
+        for (controller, means) in &self.bounded {
+            let bound = match controller {
+                Controller::Pids => bounds.pids,
+                Controller::Memory => bounds.memory,
+                Controller::Cpu => bounds.millicpus,
+            };
+            let Some(bound) = bound else { continue };
+            let unified = self.unified.as_ref().filter(|_| means.starts_with("cgroup v2"));
+            let (dirs, files) = match unified {
+                Some((dir, _)) => (vec![dir], unified_files(*controller, bound)),
+                None => (self.separate.iter().collect(), separate_files(*controller, bound)),
+            };
+            for (file, text) in files {
+                for path in dirs.iter().map(|dir| dir.join(file)).filter(|path| path.exists()) {
+                    write(&path, &text)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// The ways into the groups that a process cannot be born into; it takes them itself with [`enter`].
     pub fn doors(&self) -> Result<Vec<OwnedFd>, SysError> {
         let open = |dir: &PathBuf| {

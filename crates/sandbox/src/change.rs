@@ -4,6 +4,7 @@
 //! when one of them fails; then the policy is swapped, which cannot fail, and every live connection is asked again.
 
 use crate::journal::Scribe;
+use crate::limits::{self, Bounded};
 use crate::models::Switch;
 use crate::mounts::{Mounts, Shown, Step, Trouble};
 use crate::plan::{self, Reserved};
@@ -37,6 +38,7 @@ pub struct Change {
     models: Arc<Switch>,
     scribe: Arc<Scribe>,
     mounts: Arc<Mounts>,
+    bounded: Bounded,
 }
 
 /// SHA-256 of all documents, each with its name and length before it.
@@ -61,9 +63,9 @@ impl Change {
         cell: Arc<PolicyCell>,
         exit: Arc<Exit>,
         models: Arc<Switch>,
-        parts: (Arc<Scribe>, Mounts),
+        parts: (Arc<Scribe>, Mounts, Bounded),
     ) -> Self {
-        let (scribe, mounts) = parts;
+        let (scribe, mounts, bounded) = parts;
         let user = crate::etc::User {
             name: prepared.user.name.clone(),
             uid: prepared.user.uid,
@@ -84,6 +86,7 @@ impl Change {
             models,
             scribe,
             mounts: Arc::new(mounts),
+            bounded,
         }
     }
 
@@ -138,10 +141,13 @@ impl Change {
     async fn try_set(&mut self, documents: Vec<Document>, force: bool) -> Result<Vec<Applied>, Refused> {
         let policy = policies::compile(&documents, &self.workspace, &self.resolve)
             .map_err(|error| Refused::lines("the policy has errors", &error))?;
-        if plan::limits(&policy) != plan::limits(&self.policy) {
+        let (limits_now, limits_next) = (plan::limits(&self.policy), plan::limits(&policy));
+        limits::check(&limits_now, &limits_next)
+            .map_err(|details| Refused("the limits cannot be changed so".into(), details))?;
+        if policy.process().limits().disk != self.policy.process().limits().disk {
             return Err(Refused(
-                "limits cannot be changed while the sandbox runs in this version".into(),
-                vec!["keep `process: limits:` as it is, or start the sandbox anew".into()],
+                "`disk` cannot be changed while the sandbox runs".into(),
+                vec!["keep `process: limits: disk:` as it is, or start the sandbox anew".into()],
             ));
         }
         if policy.filesystem().home() != self.policy.filesystem().home() {
@@ -159,6 +165,12 @@ impl Change {
             .map_err(|error| Refused::lines("the files cannot be granted", &error))?;
         let files = self.change_files(&places, force).await?;
         let began = Instant::now();
+        let did = self
+            .bounded
+            .apply(&limits_now, &limits_next)
+            .map_err(|why| Refused(format!("the limits could not be changed: {why}"), Vec::new()))?;
+        let process = Applied { layer: "process".into(), did, took: began.elapsed() };
+        let began = Instant::now();
         let policy = Arc::new(policy);
         self.models.put(ready);
         self.cell.swap(self.generation().next(), Arc::clone(&policy));
@@ -174,7 +186,7 @@ impl Change {
         did.push(format!("{} open connections go on", judged.kept));
         let network = Applied { layer: "network".into(), did, took: began.elapsed() };
         (self.documents, self.policy, self.places) = (documents, policy, places);
-        Ok(vec![files, network])
+        Ok(vec![files, process, network])
     }
 
     /// Makes the sandbox's files what `places` say, or leaves them as they are.

@@ -12,6 +12,7 @@ mod environment;
 mod etc;
 mod jobs;
 mod journal;
+mod limits;
 mod message;
 mod models;
 pub mod mounts;

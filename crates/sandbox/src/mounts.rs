@@ -5,7 +5,7 @@
 //! orders and the namespaces through a socket that stands in for its standard input.
 
 mod helper;
-mod holders;
+pub(crate) mod holders;
 
 pub use helper::role;
 

@@ -7,6 +7,7 @@ use crate::change::Change;
 use crate::control::Control;
 use crate::jobs::Jobs;
 use crate::journal::Scribe;
+use crate::limits::{Bounded, SharedGroup};
 use crate::mounts::Mounts;
 use crate::order::Voice;
 use crate::prepare::Prepared;
@@ -17,18 +18,17 @@ use creel_audit as audit;
 use creel_audit::Event;
 use creel_jail::Started;
 use creel_jail::link::{MAIN, NotRun, Order as Say, Report, Target};
-use creel_kernel::cgroup::Group;
 use creel_net::resolve::Resolver;
 use creel_net::synthetic::Synthetic;
 use creel_proxy::{Exit, Limits, Outward, PolicyCell};
 use creel_types::Generation;
 use rustix::process::{Signal, WaitId, WaitIdOptions, pidfd_send_signal, waitid};
 use std::os::fd::{AsFd, OwnedFd};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::io::unix::AsyncFd;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 /// How long a command may take to end after it was asked to.
 const GRACE: Duration = Duration::from_secs(10);
@@ -68,7 +68,8 @@ struct Warden {
     init: AsyncFd<OwnedFd>,
     relay: Option<Relay>,
     stops: mpsc::Receiver<Stop>,
-    group: Option<Group>,
+    group: SharedGroup,
+    time: watch::Receiver<Option<Duration>>,
     sweeper: Option<Sweeper>,
 }
 
@@ -142,12 +143,15 @@ impl Warden {
             );
         }
         let mounts = Mounts { spaces, scaffold, init: pid };
-        let change = Change::new(&prepared, cell, exit, models, (Arc::clone(&scribe), mounts));
+        let group: SharedGroup = Arc::new(Mutex::new(Some(group)));
+        let (set_time, time) = watch::channel(prepared.policy.process().limits().time);
+        let bounded = Bounded { init: pid, group: Arc::clone(&group), time: set_time };
+        let change = Change::new(&prepared, cell, exit, models, (Arc::clone(&scribe), mounts, bounded));
         let control =
             Control { jobs: Arc::clone(&jobs), change, stop, enforced, init: pid, seed: prepared.seed() };
         tokio::spawn(control.serve(prepared.socket.take().ok_or(RunError::NoSocket)?));
         let init = crate::jobs::watch(init).map_err(RunError::Runtime)?;
-        Ok(Self { prepared, scribe, jobs, init, relay, stops, group: Some(group), sweeper })
+        Ok(Self { prepared, scribe, jobs, init, relay, stops, group, time, sweeper })
     }
 
     async fn serve(mut self) -> Result<i32, RunError> {
@@ -156,7 +160,7 @@ impl Warden {
         self.end();
         drop(self.relay.take());
         // The groups go before the process that would remove them for us.
-        drop(self.group.take());
+        drop(self.group.lock().unwrap_or_else(PoisonError::into_inner).take());
         drop(self.sweeper.take());
         let event = audit::Exit { code: Some(outcome.code), signal: None, reason: outcome.reason.clone() };
         let written = self.scribe.event(&Event::Exit(event));
@@ -167,16 +171,9 @@ impl Warden {
     /// Waits for whatever ends the sandbox first.
     async fn until_the_end(&mut self) -> Outcome {
         let mut signals = Signals::listen();
-        let limit = self.prepared.policy.process().limits().time;
-        let time = async {
-            match limit {
-                Some(limit) => tokio::time::sleep(limit).await,
-                None => std::future::pending().await,
-            }
-        };
+        let mut time = std::pin::pin!(used_up(self.time.clone(), tokio::time::Instant::now()));
         let mut deadline = std::pin::pin!(tokio::time::sleep(Duration::from_secs(u64::from(u32::MAX))));
         let mut stopping = None;
-        tokio::pin!(time);
         loop {
             tokio::select! {
                 report = self.jobs.next() => match report {
@@ -199,7 +196,7 @@ impl Warden {
                     deadline.as_mut().reset(tokio::time::Instant::now() + stop.grace);
                 }
                 () = &mut deadline => return stopped(Outcome { code: 137, reason: "killed: it did not end when asked".into() }, stopping),
-                () = &mut time => return Outcome { code: TIMED_OUT, reason: format!("time limit of {:?} reached", limit.unwrap_or_default()) },
+                limit = &mut time => return Outcome { code: TIMED_OUT, reason: format!("time limit of {limit:?} reached") },
             }
         }
     }
@@ -253,6 +250,29 @@ impl Warden {
         if refused > 0 && self.prepared.voice == Voice::Plain {
             let path = self.prepared.record.path().display();
             say(&format!("creel: {refused} refused; see: creel audit show {path} --refused"));
+        }
+    }
+}
+
+/// Ends when the wall time since `start` is used up, whatever it is by then; gives the limit.
+async fn used_up(mut time: watch::Receiver<Option<Duration>>, start: tokio::time::Instant) -> Duration {
+    loop {
+        let limit = *time.borrow_and_update();
+        let end = async {
+            match limit {
+                Some(limit) => tokio::time::sleep_until(start + limit).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = end => return limit.unwrap_or_default(),
+            changed = time.changed() => if changed.is_err() {
+                // Nobody is left who could change it.
+                match limit {
+                    Some(limit) => { tokio::time::sleep_until(start + limit).await; return limit }
+                    None => return std::future::pending().await,
+                }
+            },
         }
     }
 }

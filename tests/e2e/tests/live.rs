@@ -151,6 +151,32 @@ fn what_follows_a_live_change_is_judged_by_the_new_policy() {
     assert_eq!(upstream.lines(), ["GET /b"]);
 }
 
+#[test]
+fn limits_follow_a_live_change_and_are_only_lowered() {
+    let scene = Scene::new().policy("process: { limits: { open_files: 256, processes: 128 } }");
+    let running = scene.start(&[
+        "/bin/sh",
+        "-c",
+        "while [ ! -e go ]; do sleep 0.05; done; ulimit -n > seen; sleep 1000",
+    ]);
+    let set = |file: &str, limits: &str| {
+        let path = scene.write_policy(file, &format!("process: {{ limits: {{ {limits} }} }}"));
+        scene.verb(&["policy", "set", &scene.name, path.to_str().unwrap()])
+    };
+    let raised = set("raised.yaml", "open_files: 512, processes: 128");
+    assert!(raised.code != 0 && raised.stderr.contains("only be lowered"), "{raised:?}");
+    set("lowered.yaml", "open_files: 64, processes: 32").ok();
+    fs::write(scene.workspace().join("go"), "").unwrap();
+    wait_until("the running shell to see its limit", || {
+        fs::read_to_string(scene.workspace().join("seen")).is_ok_and(|seen| seen.trim() == "64")
+    });
+    let later = scene.verb(&["exec", "-T", &scene.name, "--", "/bin/sh", "-c", "ulimit -n"]).ok();
+    assert_eq!(later.stdout.trim(), "64");
+    set("timed.yaml", "open_files: 64, processes: 32, time: 1s").ok();
+    let ended = running.finish();
+    assert_eq!(ended.code, 124, "{ended:?}");
+}
+
 /// Gathers what a running sandbox writes.
 fn watch(mut out: impl Read + Send + 'static) -> std::sync::Arc<std::sync::Mutex<String>> {
     let seen = std::sync::Arc::new(std::sync::Mutex::new(String::new()));

@@ -31,7 +31,7 @@ fn writes(holder: &Holder) -> bool {
 }
 
 /// Every process of the sandbox except init: orphans become init's children, so its line holds all.
-fn descendants(init: u32) -> Vec<u32> {
+pub fn descendants(init: u32) -> Vec<u32> {
     let mut found = Vec::new();
     let mut next = children(init);
     while let Some(pid) = next.pop() {
