@@ -25,7 +25,7 @@ def memory_gib():
 def commit():
     """The commit, and whether what was measured may differ from it."""
     def git(*words):
-        return subprocess.run(["git", "-C", str(TOP), *words], capture_output=True, text=True).stdout.strip()
+        return subprocess.run(["git", "-c", "safe.directory=*", "-C", str(TOP), *words], capture_output=True, text=True).stdout.strip()
     changed = git("status", "--porcelain", "--untracked-files=no", "--", "crates", "Cargo.toml", "Cargo.lock")
     return (git("rev-parse", "--short=12", "HEAD") or "unknown") + (" with changes" if changed else "")
 

@@ -35,6 +35,7 @@ def single(bench, section, pair):
     if None in found:
         bench.skip("idle memory", "the kernel does not show this user the memory of its own sandbox's init")
         section.row("creel", "not readable by this user", "-")
+        section.budget("memory of one idle sandbox", "at most 8 MiB PSS", "", None)
         return None
     for name, pid, pss in zip(("creel: warden", "creel: init"), pair, found):
         section.row(name, f"{pss:.1f}", f"{processes.private_mib(pid):.1f}")
