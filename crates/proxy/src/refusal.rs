@@ -5,7 +5,7 @@ use bytes::Bytes;
 use creel_net::{Body, body};
 use creel_policy::{Layer, Reason, Refusal};
 use creel_types::Generation;
-use http::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
+use http::header::{CONTENT_TYPE, HeaderMap, HeaderValue, USER_AGENT};
 use http::{Response, StatusCode};
 use serde::Serialize;
 
@@ -38,6 +38,9 @@ pub(crate) fn refused_as(
 ) -> Response<Body> {
     if is_grpc(request) {
         return grpc(&refusal.to_string());
+    }
+    if is_git(request) {
+        return plain(status, refusal.to_string());
     }
     let problem = Problem {
         title: "refused by the sandbox's policy",
@@ -75,6 +78,18 @@ fn is_grpc(request: &HeaderMap) -> bool {
     request.get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"))
 }
 
+/// Git shows its user the body of an error only when it is plain text (`remote: ...`).
+fn is_git(request: &HeaderMap) -> bool {
+    request.get(USER_AGENT).is_some_and(|agent| agent.as_bytes().starts_with(b"git/"))
+}
+
+fn plain(status: StatusCode, text: String) -> Response<Body> {
+    let mut response = Response::new(body::full(text + "\n"));
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    response
+}
+
 /// PERMISSION_DENIED in a response without messages (gRPC over HTTP/2, "Trailers-Only").
 fn grpc(message: &str) -> Response<Body> {
     let mut response = Response::new(body::empty());
@@ -107,6 +122,17 @@ pub(crate) fn of_form(flow: &Flow, reason: impl Into<String>) -> Box<Refusal> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn git_is_told_in_plain_text() {
+        let mut headers = HeaderMap::new();
+        assert!(!is_git(&headers));
+        headers.insert(USER_AGENT, HeaderValue::from_static("git/2.47.3"));
+        assert!(is_git(&headers));
+        let response = plain(StatusCode::FORBIDDEN, "no".to_owned());
+        assert_eq!(response.status(), StatusCode::FORBIDDEN);
+        assert!(response.headers()[CONTENT_TYPE].as_bytes().starts_with(b"text/plain"));
+    }
 
     #[test]
     fn a_grpc_message_is_one_line_of_ascii() {
