@@ -31,10 +31,11 @@ pub struct Target {
     proxy: Option<String>,
     tls: Option<TlsConnector>,
     body: Option<String>,
+    token: String,
 }
 
 impl Target {
-    /// From `--url`, and optionally `--addr`, `--proxy`, `--ca` and `--body`.
+    /// From `--url`, and optionally `--addr`, `--proxy`, `--ca`, `--body` and `--token`.
     pub fn read(arguments: &Arguments) -> Result<Self, Failure> {
         let url: hyper::Uri = arguments.text("url")?.parse()?;
         let tls = url.scheme_str() == Some("https");
@@ -47,6 +48,7 @@ impl Target {
             proxy: arguments.maybe("proxy").map(str::to_owned),
             tls: if tls { Some(connector(arguments)?) } else { None },
             body: arguments.maybe("body").map(str::to_owned),
+            token: arguments.maybe("token").unwrap_or("measured").to_owned(),
         })
     }
 
@@ -80,7 +82,7 @@ impl Target {
             .uri(&self.path)
             .header("host", &self.authority)
             .header("content-type", "application/json")
-            .header("authorization", "Bearer measured");
+            .header("authorization", format!("Bearer {}", self.token));
         Ok(request.body(Full::new(Bytes::from(body)))?)
     }
 }

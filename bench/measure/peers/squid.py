@@ -69,13 +69,14 @@ def own(where):
         os.chown(path, entry.pw_uid, entry.pw_gid)
 
 
-def started(bench, stack, words, port, ca, name):
+def started(bench, stack, words, port, ca, name, within=15, more=None):
+    """Runs a proxy until the stack ends; gives its address and authority once it listens, or None."""
     log = open(bench.dir / f"{name}.log", "w+")
-    process = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+    process = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env={**os.environ, **(more or {})})
     stack.callback(log.close)
     stack.callback(process.wait)
     stack.callback(process.terminate)
-    for _ in range(300):
+    for _ in range(within * 20):
         with socket.socket() as probe:
             if probe.connect_ex(("127.0.0.1", port)) == 0:
                 return f"127.0.0.1:{port}", ca
@@ -83,7 +84,7 @@ def started(bench, stack, words, port, ca, name):
             break
         time.sleep(0.05)
     log.seek(0)
-    bench.skip(f"https: {name}", f"did not start: {log.read().strip()[-200:]}")
+    bench.skip(name, f"did not start: {log.read().strip()[-200:]}")
     return None
 
 
