@@ -192,7 +192,10 @@ fn link_end_kills() {
 
 fn executed() {
     let done = sh("/bin/true; exec /usr/bin/env true");
-    assert_eq!(done.executed[..3], ["/bin/sh", "/bin/true", "/usr/bin/env"], "{done:?}");
+    // What init starts is closed to inspection until it is itself, but for root; the warden knows it from its orders.
+    let first = if rustix::process::getuid().is_root() { "/bin/sh" } else { "process_vm_readv" };
+    assert!(done.executed[0].starts_with(first), "{done:?}");
+    assert_eq!(done.executed[1..3], ["/bin/true", "/usr/bin/env"], "{done:?}");
 }
 
 fn dead_warden() {
