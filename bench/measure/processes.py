@@ -30,11 +30,3 @@ def cpu_seconds(pids):
         fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(") ", 1)[1].split()
         total += int(fields[11]) + int(fields[12])
     return total / TICK
-
-
-def available_mib():
-    """What the machine could still give, in MiB."""
-    for line in pathlib.Path("/proc/meminfo").read_text().splitlines():
-        if line.startswith("MemAvailable"):
-            return int(line.split()[1]) / 1024
-    return 0.0
