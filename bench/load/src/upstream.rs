@@ -101,11 +101,10 @@ impl Body for Parts {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        if std::mem::replace(&mut self.started, true) {
-            if let Some(pause) = &mut self.pause {
-                std::task::ready!(pause.as_mut().poll(context));
-                self.pause = None;
-            }
+        let first = !std::mem::replace(&mut self.started, true);
+        if let Some(pause) = self.pause.as_mut().filter(|_| !first) {
+            std::task::ready!(pause.as_mut().poll(context));
+            self.pause = None;
         }
         Poll::Ready(self.parts.pop_front().map(|part| Ok(Frame::data(part))))
     }

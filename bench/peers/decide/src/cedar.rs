@@ -16,7 +16,7 @@ pub fn measure(count: usize) -> Result<Cost, Failure> {
     let start = Instant::now();
     let policies: PolicySet = text.parse()?;
     let compile = start.elapsed();
-    let uid = |text: String| text.parse::<EntityUid>();
+    let uid = |text: String| text.parse::<EntityUid>().map_err(Box::new);
     let request = Request::new(
         uid("Program::\"/usr/bin/git\"".into())?,
         uid("Action::\"connect\"".into())?,
