@@ -6,6 +6,8 @@
 
 pub mod bpf;
 pub mod cgroup;
+#[cfg(target_arch = "x86_64")]
+mod copy;
 mod error;
 pub mod landlock;
 pub mod live;
