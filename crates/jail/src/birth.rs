@@ -1,9 +1,9 @@
-//! The warden's side of a start: makes the group, clones the child, waits for its answer.
+//! The warden's side of a start: makes the group, clones the child, hands it the plan, waits for its answer.
 
 use crate::answer::{self, Ready};
 use crate::link::Link;
 use crate::stages::{self, Birth};
-use crate::{JailError, NetOptions, Started, Step, report};
+use crate::{JailError, NetOptions, Started, Step, assignment, report};
 use creel_api::plan::Plan;
 use creel_kernel::cgroup::{Bounds, Group};
 use creel_kernel::process::{self, Cloned};
@@ -12,33 +12,80 @@ use rustix::process::{Pid, Signal, WaitOptions};
 use std::fmt::Write as _;
 use std::os::fd::OwnedFd;
 
-pub(crate) fn give(plan: &Plan, stdio: [OwnedFd; 3], net: NetOptions) -> Result<Started, JailError> {
-    let bounds = Bounds {
-        pids: plan.limits.processes,
-        memory: plan.limits.memory.map(|size| size.0),
-        millicpus: plan.limits.millicpus,
-    };
-    let group = Group::make(&name()?, bounds);
+/// A child in namespaces of its own that waits for its plan; ended and reaped when this is dropped.
+#[derive(Debug)]
+pub struct Begun(Young);
+
+/// A child that has its plan and carries it out; ended and reaped when this is dropped.
+#[derive(Debug)]
+pub struct Assigned<'a> {
+    young: Young,
+    plan: &'a Plan,
+    given: Result<(), SysError>,
+}
+
+#[derive(Debug)]
+struct Young {
+    // In this order: the child is gone before its group is removed.
+    child: Unanswered,
+    link: OwnedFd,
+    group: Group,
+}
+
+pub(crate) fn begin(stdio: [OwnedFd; 3], net: NetOptions) -> Result<Begun, JailError> {
+    let group = Group::reserve(&name()?);
     let (ours, theirs) = scm::pair().map_err(JailError::step(Step::Answer))?;
     let uid = rustix::process::getuid().as_raw();
     let gid = rustix::process::getgid().as_raw();
-    let doors = group.doors().map_err(JailError::step(Step::Limits))?;
-    let birth = Birth { link: theirs, stdio, uid, gid, net, doors };
+    let birth = Birth { link: theirs, stdio, uid, gid, net };
     let child = process::clone(process::SANDBOX, group.birthplace());
     match child.map_err(JailError::step(Step::Namespaces))? {
-        Cloned::Child => stages::live(plan, birth),
+        Cloned::Child => stages::live(birth),
         Cloned::Parent(pid, init) => {
             drop(birth);
-            let mut child = Unanswered { pid, init, answered: false };
-            let ready = answer::receive(&ours)?;
-            // From here on the warden only looks: it must never wait for what is inside.
-            rustix::io::ioctl_fionbio(&ours, true)
-                .named("ioctl", "FIONBIO")
-                .map_err(JailError::step(Step::Answer))?;
-            child.answered = true;
-            let init = child.init.try_clone().named("dup", "pidfd").map_err(JailError::step(Step::Answer))?;
-            Ok(started(plan, (pid, init), ready, Link::from(ours), group))
+            let child = Unanswered { pid, init, answered: false };
+            Ok(Begun(Young { child, link: ours, group }))
         }
+    }
+}
+
+impl Begun {
+    /// Bounds the child and gives it its plan.
+    pub fn give(self, plan: &Plan) -> Result<Assigned<'_>, JailError> {
+        let Self(mut young) = self;
+        young.group.bound(Bounds {
+            pids: plan.limits.processes,
+            memory: plan.limits.memory.map(|size| size.0),
+            millicpus: plan.limits.millicpus,
+        });
+        let doors = young.group.doors().map_err(JailError::step(Step::Limits))?;
+        let given = assignment::give(&young.link, plan, &doors);
+        Ok(Assigned { young, plan, given })
+    }
+}
+
+impl Assigned<'_> {
+    /// The control groups that bound it.
+    pub fn group(&self) -> &Group {
+        &self.young.group
+    }
+
+    /// Waits until the sandbox stands ready to run the command.
+    pub fn wait(self) -> Result<Started, JailError> {
+        // In this order: what is bound last is dropped first, and the child goes before its group.
+        let Young { group, link, mut child } = self.young;
+        // A child that failed before it had a plan has said why, and that is worth more than that it is gone.
+        let ready = match (answer::receive(&link), self.given) {
+            (Err(JailError::Vanished), Err(error)) => return Err(JailError::step(Step::Assignment)(error)),
+            (ready, _) => ready?,
+        };
+        // From here on the warden only looks: it must never wait for what is inside.
+        rustix::io::ioctl_fionbio(&link, true)
+            .named("ioctl", "FIONBIO")
+            .map_err(JailError::step(Step::Answer))?;
+        let init = child.init.try_clone().named("dup", "pidfd").map_err(JailError::step(Step::Answer))?;
+        child.answered = true;
+        Ok(started(self.plan, (child.pid, init), ready, Link::from(link), group))
     }
 }
 
@@ -56,6 +103,7 @@ fn name() -> Result<String, JailError> {
 }
 
 /// A child that has not answered yet: if it never does, it is ended and reaped.
+#[derive(Debug)]
 struct Unanswered {
     pid: u32,
     init: OwnedFd,

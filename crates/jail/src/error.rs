@@ -17,6 +17,8 @@ pub enum Step {
     Landlock,
     /// Capabilities and seccomp.
     Confinement,
+    /// The plan on its way to the child.
+    Assignment,
     /// The limits.
     Limits,
     /// The terminal.
@@ -25,12 +27,13 @@ pub enum Step {
     Answer,
 }
 
-pub(crate) const STEPS: [Step; 8] = [
+pub(crate) const STEPS: [Step; 9] = [
     Step::Namespaces,
     Step::Network,
     Step::Root,
     Step::Landlock,
     Step::Confinement,
+    Step::Assignment,
     Step::Limits,
     Step::Terminal,
     Step::Answer,
@@ -44,6 +47,7 @@ impl fmt::Display for Step {
             Self::Root => "the sandbox's file tree",
             Self::Landlock => "landlock",
             Self::Confinement => "capabilities and seccomp",
+            Self::Assignment => "the plan",
             Self::Limits => "limits",
             Self::Terminal => "the terminal",
             Self::Answer => "the answer to the warden",

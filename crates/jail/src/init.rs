@@ -10,10 +10,13 @@ use crate::link::{self, Exit, Job, MAIN, NotRun, Order, Report, Spawn, Target, d
 use crate::wire::Reader;
 use creel_api::plan::Limits;
 use creel_kernel::{Named, SysError, process, pty, signal};
-use rustix::event::{PollFd, PollFlags};
+use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::io::Errno;
 use rustix::process::{WaitOptions, WaitStatus};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+/// After this time without events it is no longer the start.
+const SOON: Timespec = Timespec { tv_sec: 1, tv_nsec: 0 };
 
 /// A living command.
 struct Running {
@@ -29,12 +32,15 @@ struct Init<'a> {
     /// The plan's command until the warden says go.
     first: Option<Command>,
     jobs: Vec<Running>,
+    /// Whether the memory that only the start needed was given back.
+    settled: bool,
 }
 
 /// Serves until the link ends.
 pub(crate) fn serve(link: &OwnedFd, start: Start) {
     let Ok(children) = signal::block_all_and_watch_children() else { return };
-    let mut init = Init { link, limits: start.limits, first: Some(start.command), jobs: Vec::new() };
+    let (limits, first) = (start.limits, Some(start.command));
+    let mut init = Init { link, limits, first, jobs: Vec::new(), settled: false };
     while init.turn(&children).is_ok() {}
 }
 
@@ -60,12 +66,17 @@ impl Init<'_> {
         Ok(())
     }
 
-    fn wait(&self, children: &OwnedFd) -> Result<Vec<bool>, SysError> {
+    fn wait(&mut self, children: &OwnedFd) -> Result<Vec<bool>, SysError> {
         let pipes = self.jobs.iter().map(|job| job.pipe.as_ref());
         let fds: Vec<Option<&OwnedFd>> = [Some(self.link), Some(children)].into_iter().chain(pipes).collect();
         let mut polled: Vec<PollFd<'_>> =
             fds.iter().flatten().map(|fd| PollFd::new(*fd, PollFlags::IN)).collect();
-        match rustix::event::poll(&mut polled, None) {
+        match rustix::event::poll(&mut polled, (!self.settled).then_some(&SOON)) {
+            Ok(0) => {
+                self.settled = true;
+                // Memory that stays is only wasted.
+                let _ = creel_kernel::memory::settle();
+            }
             Ok(_) | Err(Errno::INTR) => {}
             Err(errno) => return Err(SysError::new("poll", "init's descriptors", errno)),
         }

@@ -1,13 +1,16 @@
 //! Puts a command into a sandbox: obeys a plan, adds nothing, leaves nothing out, and answers what was enforced.
 //!
-//! [`start`] clones a child into namespaces of its own. The child sets up its network, its file tree, its Landlock
-//! domain, its capabilities and its seccomp filter, in that order, each stage a type that only the stage before
-//! makes; then it stays as the sandbox's init. The command runs when the warden says [`link::Order::Go`].
+//! [`begin`] clones a child into namespaces of its own, and [`Begun::give`] gives it its plan. The child sets up its
+//! network, its file tree, its Landlock domain, its capabilities and its seccomp filter, in that order, each stage a
+//! type that only the stage before makes; then it stays as the sandbox's init. The command runs when the warden says
+//! [`link::Order::Go`].
 //!
-//! No runtime and no second thread may exist when [`start`] is called: the child goes on with a copy of the caller's
-//! memory. For the same reason the caller loads no secret before it.
+//! No runtime and no second thread may exist when [`begin`] is called: the child goes on with a copy of the caller's
+//! memory. So it comes before the policy is read and before any key is made: init has a copy of neither, its memory
+//! stays small, and its network is set up while the caller prepares the plan.
 
 mod answer;
+mod assignment;
 mod birth;
 mod command;
 mod domain;
@@ -22,6 +25,7 @@ mod stages;
 mod syscalls;
 mod wire;
 
+pub use birth::{Assigned, Begun};
 pub use error::{JailError, Step};
 
 use creel_api::enforced::Enforced;
@@ -78,6 +82,12 @@ pub struct NetOptions {
     pub redirect: bool,
 }
 
+/// Begins a sandbox whose plan is not made yet; `stdio` becomes the command's standard descriptors unless the plan
+/// asks for a terminal.
+pub fn begin(stdio: [OwnedFd; 3]) -> Result<Begun, JailError> {
+    birth::begin(stdio, NetOptions::default())
+}
+
 /// Starts a sandbox for `plan`; `stdio` becomes the command's standard descriptors unless the plan asks for a
 /// terminal.
 pub fn start(plan: &Plan, stdio: [OwnedFd; 3]) -> Result<Started, JailError> {
@@ -86,5 +96,5 @@ pub fn start(plan: &Plan, stdio: [OwnedFd; 3]) -> Result<Started, JailError> {
 
 /// [`start`], with a choice of the network's mechanism.
 pub fn start_with(plan: &Plan, stdio: [OwnedFd; 3], net: NetOptions) -> Result<Started, JailError> {
-    birth::give(plan, stdio, net)
+    birth::begin(stdio, net)?.give(plan)?.wait()
 }

@@ -246,10 +246,7 @@ fn encode_spawn(w: &mut Writer, spawn: &Spawn) {
     w.list(&names);
     w.list(&values);
     w.bytes(spawn.cwd.as_os_str().as_bytes());
-    match spawn.terminal {
-        Some(size) => w.u32((u32::from(size.rows) << 16) | u32::from(size.cols)),
-        None => w.u32(u32::MAX),
-    }
+    w.window(spawn.terminal);
 }
 
 fn decode_spawn(r: &mut Reader<'_>) -> Option<Spawn> {
@@ -260,10 +257,7 @@ fn decode_spawn(r: &mut Reader<'_>) -> Option<Spawn> {
         return None;
     }
     let cwd = PathBuf::from(OsString::from_vec(r.bytes()?.to_vec()));
-    let terminal = match r.u32()? {
-        u32::MAX => None,
-        size => Some(WindowSize { rows: (size >> 16) as u16, cols: (size & 0xffff) as u16 }),
-    };
+    let terminal = r.window()?;
     Some(Spawn { job, command, env: names.into_iter().zip(values).collect(), cwd, terminal })
 }
 

@@ -13,8 +13,8 @@ mod system;
 
 pub(crate) use system::SYSTEM;
 
+use crate::assignment::Assignment;
 use crate::{JailError, Step};
-use creel_api::plan::Plan;
 use creel_kernel::mount::{self, Flags};
 use creel_kernel::{Named, SysError};
 use rustix::fs::{Mode, OFlags};
@@ -29,11 +29,12 @@ pub(crate) struct Tree {
 }
 
 /// Builds the tree and makes it the root of the calling process's own mount namespace.
-pub(crate) fn build(plan: &Plan) -> Result<Tree, JailError> {
+pub(crate) fn build(assignment: &Assignment) -> Result<Tree, JailError> {
+    let plan = &assignment.plan;
     let failed = JailError::step(Step::Root);
     let mut ground = Ground::lay().map_err(&failed)?;
     let scaffold = mount::clone_alone(&ground.root).map_err(&failed)?;
-    let voids = etc::place(&ground, plan)?;
+    let voids = etc::place(&ground, assignment)?;
     system::place(&ground, &plan.root).map_err(&failed)?;
     devices::place(&mut ground, plan.scratch.0, &voids).map_err(&failed)?;
     places::place(&mut ground, plan, &voids)?;

@@ -2,6 +2,7 @@
 //! one can run a command.
 
 use crate::answer::{self, Ready};
+use crate::assignment::{self, Assignment};
 use crate::command::Start;
 use crate::network::{self, Network};
 use crate::{JailError, NetOptions, Spaces, Step, domain, filter, init, root};
@@ -20,8 +21,6 @@ pub(crate) struct Birth {
     pub uid: u32,
     pub gid: u32,
     pub net: NetOptions,
-    /// The ways into the control groups.
-    pub doors: Vec<OwnedFd>,
 }
 
 /// In new namespaces, with an identity, and with nothing of the warden's but the link and the standard descriptors.
@@ -54,22 +53,16 @@ struct Terminal {
 }
 
 /// The child's life; it answers on the link, serves as init, and ends the process.
-pub(crate) fn live(plan: &Plan, birth: Birth) -> ! {
+pub(crate) fn live(birth: Birth) -> ! {
     // A panic must not unwind into the frames that this process copied from the warden.
-    let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| be_born(plan, birth)));
+    let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| be_born(birth)));
     process::exit_now(if outcome.is_ok() { 0 } else { 70 })
 }
 
-fn be_born(plan: &Plan, mut birth: Birth) {
-    let doors = std::mem::take(&mut birth.doors);
-    if let Err(error) = creel_kernel::cgroup::enter(&doors) {
-        let _ = answer::send_failure(&birth.link, &JailError::step(Step::Limits)(error));
-        return;
-    }
-    drop(doors);
+fn be_born(birth: Birth) {
     // Where the link itself fails, the warden sees it end.
     let Ok((link, birth)) = leave_behind(birth) else { return };
-    match confine(plan, birth, &link) {
+    match confine(birth, &link) {
         Ok(confined) => init::serve(&link, confined.start),
         Err(error) => {
             let _ = answer::send_failure(&link, &error);
@@ -103,18 +96,18 @@ fn leave_behind(birth: Birth) -> Result<(OwnedFd, Born), SysError> {
     Ok((link, born))
 }
 
-fn confine(plan: &Plan, born: Born, link: &OwnedFd) -> Result<Confined, JailError> {
+fn confine(born: Born, link: &OwnedFd) -> Result<Confined, JailError> {
     let net = born.net;
-    Unshared::enter(plan, born)?.wire(net)?.root(plan)?.confine(plan, link)
+    let wired = Unshared::enter(born)?.wire(net)?;
+    let assignment = assignment::receive(link)?;
+    creel_kernel::cgroup::enter(&assignment.doors).map_err(JailError::step(Step::Limits))?;
+    wired.root(&assignment)?.confine(&assignment.plan, link)
 }
 
 impl Unshared {
-    fn enter(plan: &Plan, born: Born) -> Result<Self, JailError> {
+    fn enter(born: Born) -> Result<Self, JailError> {
         let failed = JailError::step(Step::Namespaces);
         process::map_self(born.uid, born.gid).map_err(&failed)?;
-        rustix::system::sethostname(plan.hostname.as_bytes())
-            .named("sethostname", &plan.hostname)
-            .map_err(&failed)?;
         // Init's `/proc` files are closed to the outside later, so these are opened now.
         let spaces = open_spaces().map_err(&failed)?;
         Ok(Self { stdio: born.stdio, spaces })
@@ -134,8 +127,12 @@ fn open_spaces() -> Result<Spaces, SysError> {
 }
 
 impl Wired {
-    fn root(self, plan: &Plan) -> Result<Rooted, JailError> {
-        let tree = root::build(plan)?;
+    fn root(self, assignment: &Assignment) -> Result<Rooted, JailError> {
+        let plan = &assignment.plan;
+        rustix::system::sethostname(plan.hostname.as_bytes())
+            .named("sethostname", &plan.hostname)
+            .map_err(JailError::step(Step::Namespaces))?;
+        let tree = root::build(assignment)?;
         let open = |size: creel_api::plan::WindowSize| -> Result<Terminal, JailError> {
             let (master, slave) = pty::open(size.rows, size.cols).map_err(JailError::step(Step::Terminal))?;
             Ok(Terminal { master, slave })

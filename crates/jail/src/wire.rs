@@ -3,6 +3,7 @@
 //! Both ends are the same binary, so there is no version. The reader is bounded by the message and never trusts a
 //! length: what init says arrives from inside the sandbox.
 
+use creel_api::plan::WindowSize;
 use creel_kernel::SysError;
 use rustix::io::Errno;
 use std::ffi::OsString;
@@ -34,8 +35,24 @@ impl Writer {
         self.0.extend_from_slice(value);
     }
 
+    pub fn count(&mut self, count: usize) {
+        self.u32(u32::try_from(count).unwrap_or(u32::MAX));
+    }
+
+    pub fn option(&mut self, value: Option<u64>) {
+        self.u8(u8::from(value.is_some()));
+        self.u64(value.unwrap_or_default());
+    }
+
+    pub fn window(&mut self, size: Option<WindowSize>) {
+        match size {
+            Some(size) => self.u32((u32::from(size.rows) << 16) | u32::from(size.cols)),
+            None => self.u32(u32::MAX),
+        }
+    }
+
     pub fn list(&mut self, values: &[OsString]) {
-        self.u32(u32::try_from(values.len()).unwrap_or(u32::MAX));
+        self.count(values.len());
         values.iter().for_each(|v| self.bytes(v.as_bytes()));
     }
 
@@ -80,6 +97,18 @@ impl<'a> Reader<'a> {
     pub fn list(&mut self) -> Option<Vec<OsString>> {
         let count = self.u32()?;
         (0..count).map(|_| self.bytes().map(|b| OsString::from_vec(b.to_vec()))).collect()
+    }
+
+    pub fn option(&mut self) -> Option<Option<u64>> {
+        let (there, value) = (self.u8()?, self.u64()?);
+        Some((there != 0).then_some(value))
+    }
+
+    pub fn window(&mut self) -> Option<Option<WindowSize>> {
+        Some(match self.u32()? {
+            u32::MAX => None,
+            size => Some(WindowSize { rows: (size >> 16) as u16, cols: (size & 0xffff) as u16 }),
+        })
     }
 
     pub fn fault(&mut self) -> Option<SysError> {

@@ -7,6 +7,7 @@ use crate::{Named, SysError};
 use rustix::fs::{Access, AtFlags, CWD, Mode, OFlags};
 use rustix::io::Errno;
 use std::fs;
+use std::io::Read as _;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -60,11 +61,26 @@ pub struct Group {
     freezer: Option<PathBuf>,
     bounded: Vec<(Controller, String)>,
     unbounded: Vec<(Controller, SysError)>,
+    name: String,
+    world: World,
 }
 
 impl Group {
-    /// Makes a group of this name with the bounds; none when nothing is to be bounded.
-    pub fn make(name: &str, bounds: Bounds) -> Self {
+    /// A group of this name without bounds. In the unified hierarchy it is made now, so that a process can be born
+    /// into it; elsewhere when there is something to bound.
+    pub fn reserve(name: &str) -> Self {
+        let mut group = Self::default();
+        (group.name, group.world) = (name.to_owned(), World::read());
+        let all = [Controller::Pids, Controller::Memory, Controller::Cpu];
+        if let Some(parent) = all.iter().find_map(|controller| group.world.unified(controller.name())) {
+            // Whoever cannot make it here is told so when a bound needs it.
+            let _ = group.make_unified(&parent);
+        }
+        group
+    }
+
+    /// Sets the bounds. What cannot be bounded is told by [`Group::unbounded`].
+    pub fn bound(&mut self, bounds: Bounds) {
         let wanted: Vec<(Controller, u64)> = [
             (Controller::Pids, bounds.pids),
             (Controller::Memory, bounds.memory),
@@ -73,50 +89,44 @@ impl Group {
         .into_iter()
         .filter_map(|(controller, bound)| Some((controller, bound?)))
         .collect();
-        let mut group = Self::default();
         if wanted.is_empty() {
-            return group;
+            return;
         }
-        let world = World::read();
         for (controller, bound) in wanted {
-            match group.bound(&world, name, controller, bound) {
-                Ok(means) => group.bounded.push((controller, means)),
-                Err(error) => group.unbounded.push((controller, error)),
+            match self.bound_one(controller, bound) {
+                Ok(means) => self.bounded.push((controller, means)),
+                Err(error) => self.unbounded.push((controller, error)),
             }
         }
-        group.freezer = world.separate("freezer").and_then(|parent| group.make_separate(&parent, name).ok());
-        group
+        let freezer = self.world.separate("freezer");
+        self.freezer = freezer.and_then(|parent| self.make_separate(&parent).ok());
+        // It was read for this alone.
+        self.world = World::default();
     }
 
-    fn bound(
-        &mut self,
-        world: &World,
-        name: &str,
-        controller: Controller,
-        bound: u64,
-    ) -> Result<String, SysError> {
-        if let Some(parent) = world.unified(controller.name()) {
-            let dir = self.make_unified(&parent, name)?;
+    fn bound_one(&mut self, controller: Controller, bound: u64) -> Result<String, SysError> {
+        if let Some(parent) = self.world.unified(controller.name()) {
+            let dir = self.make_unified(&parent)?;
             for (file, text) in unified_files(controller, bound) {
                 write(&dir.join(file), &text)?;
             }
             return Ok(format!("cgroup v2 {}.max", controller.name()));
         }
-        let parent = world.separate(controller.name()).ok_or_else(|| {
+        let parent = self.world.separate(controller.name()).ok_or_else(|| {
             SysError::new("mkdir", format_args!("cgroup with {} controller", controller.name()), Errno::NOENT)
         })?;
-        let dir = self.make_separate(&parent, name)?;
+        let dir = self.make_separate(&parent)?;
         for (file, text) in separate_files(controller, bound) {
             write(&dir.join(file), &text)?;
         }
         Ok(format!("cgroup v1 {}", controller.name()))
     }
 
-    fn make_unified(&mut self, parent: &Path, name: &str) -> Result<PathBuf, SysError> {
+    fn make_unified(&mut self, parent: &Path) -> Result<PathBuf, SysError> {
         if let Some((dir, _)) = &self.unified {
             return Ok(dir.clone());
         }
-        let dir = parent.join(name);
+        let dir = parent.join(&self.name);
         fs::create_dir(&dir).named("mkdir", dir.display())?;
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let fd = rustix::fs::open(&dir, flags, Mode::empty()).named("open", dir.display())?;
@@ -124,8 +134,8 @@ impl Group {
         Ok(dir)
     }
 
-    fn make_separate(&mut self, parent: &Path, name: &str) -> Result<PathBuf, SysError> {
-        let dir = parent.join(name);
+    fn make_separate(&mut self, parent: &Path) -> Result<PathBuf, SysError> {
+        let dir = parent.join(&self.name);
         if !self.separate.contains(&dir) {
             fs::create_dir(&dir).named("mkdir", dir.display())?;
             self.separate.push(dir.clone());
@@ -252,6 +262,7 @@ fn write(file: &Path, text: &str) -> Result<(), SysError> {
 }
 
 /// The hierarchies of this machine and the caller's place in them.
+#[derive(Debug, Default)]
 struct World {
     mountinfo: String,
     own: String,
@@ -259,7 +270,12 @@ struct World {
 
 impl World {
     fn read() -> Self {
-        let file = |path| fs::read_to_string(path).unwrap_or_default();
+        // The kernel makes these up as they are read and says no size: a wide buffer saves a dozen short reads.
+        let file = |path| {
+            let mut text = String::with_capacity(16 * 1024);
+            let read = fs::File::open(path).and_then(|mut file| file.read_to_string(&mut text));
+            read.map_or_else(|_| String::new(), |_| text)
+        };
         Self { mountinfo: file("/proc/self/mountinfo"), own: file("/proc/self/cgroup") }
     }
 

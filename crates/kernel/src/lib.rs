@@ -12,6 +12,7 @@ mod error;
 pub mod landlock;
 pub mod live;
 pub mod loopback;
+pub mod memory;
 pub mod mount;
 pub mod netlink;
 pub mod nft;

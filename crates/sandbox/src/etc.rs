@@ -6,8 +6,12 @@
 
 use crate::environment::CA_BUNDLE;
 use creel_api::plan::Injected;
+use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags};
+use std::collections::HashSet;
+use std::ffi::OsStr;
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 /// Other places where distributions and libraries look for the bundle; `/etc` relative.
@@ -71,7 +75,16 @@ pub fn files(sources: &Sources<'_>) -> Vec<Injected> {
         }
     }
     if sources.user.uid == 0 {
-        hide_private(sources.system, Path::new(""), &mut files);
+        let given: HashSet<PathBuf> = files.iter().map(|file| file.path.clone()).collect();
+        let mut hidden = Vec::new();
+        if let Ok(top) = fs::File::open(sources.system) {
+            hide_private(&top.into(), Path::new(""), &mut |path| {
+                if !given.contains(&path) {
+                    hidden.push(Injected { path, bytes: Vec::new(), mode: 0 });
+                }
+            });
+        }
+        files.extend(hidden);
     }
     files
 }
@@ -107,24 +120,29 @@ fn text(path: &str, text: String) -> Injected {
     Injected { path: path.into(), bytes: text.into_bytes(), mode: 0o444 }
 }
 
-/// Hides every file and directory that others cannot read.
-fn hide_private(system: &Path, under: &Path, files: &mut Vec<Injected>) {
+/// Hides every file and directory beneath `dir` that others cannot read.
+///
+/// A few hundred are looked at for every start, so each is looked at by its name in the open directory.
+fn hide_private(dir: &OwnedFd, under: &Path, hide: &mut impl FnMut(PathBuf)) {
     const DEEPEST: usize = 12;
-    let Ok(entries) = fs::read_dir(system.join(under)) else { return };
+    let Ok(entries) = Dir::read_from(dir) else { return };
     for entry in entries.flatten() {
+        let name = entry.file_name();
         // Most of /etc is links; the directory itself says so, without a look at each.
-        if entry.file_type().is_ok_and(|kind| kind.is_symlink()) {
+        if name == c"." || name == c".." || entry.file_type() == FileType::Symlink {
             continue;
         }
-        let path = under.join(entry.file_name());
-        let Ok(meta) = entry.metadata() else { continue };
-        if files.iter().any(|file| file.path == path) {
+        let Ok(stat) = rustix::fs::statat(dir, name, AtFlags::SYMLINK_NOFOLLOW) else { continue };
+        let path = under.join(OsStr::from_bytes(name.to_bytes()));
+        let kind = FileType::from_raw_mode(stat.st_mode);
+        if kind == FileType::Symlink {
             continue;
-        }
-        if meta.permissions().mode() & 0o004 == 0 {
-            files.push(Injected { path, bytes: Vec::new(), mode: 0 });
-        } else if meta.is_dir() && path.components().count() < DEEPEST {
-            hide_private(system, &path, files);
+        } else if !Mode::from_raw_mode(stat.st_mode).contains(Mode::ROTH) {
+            hide(path);
+        } else if kind == FileType::Directory && path.components().count() < DEEPEST {
+            let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+            let Ok(dir) = rustix::fs::openat(dir, name, flags, Mode::empty()) else { continue };
+            hide_private(&dir, &path, hide);
         }
     }
 }
@@ -132,6 +150,7 @@ fn hide_private(system: &Path, under: &Path, files: &mut Vec<Injected>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::unix::fs::PermissionsExt;
 
     fn made(uid: u32, system: &Path) -> Vec<Injected> {
         let user = User { name: "ada".into(), uid, gid: uid, home: "/home/ada".into() };

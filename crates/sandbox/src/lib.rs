@@ -33,6 +33,7 @@ pub const EXIT_OWN_FAILURE: u8 = 125;
 use order::Order;
 use std::io;
 use std::path::PathBuf;
+use sweeper::Sweeper;
 
 /// Why a command was not run, or not to its end.
 #[derive(Debug, thiserror::Error)]
@@ -124,12 +125,28 @@ impl RunError {
 
 /// Runs a command in a sandbox to its end; gives its exit code as a shell says it.
 ///
-/// Call it before any other thread exists: the sandbox's first process is a clone of the caller.
+/// Call it before any other thread exists: the sandbox's first process is a clone of the caller. It is cloned first of
+/// all, so that it has a copy of no policy and no key, and sets up its network while the rest is prepared.
 pub fn run(order: Order) -> Result<i32, RunError> {
-    let (prepared, plan) = prepare::prepare(order)?;
     let stdio = terminal::standard().map_err(RunError::Terminal)?;
-    let started = creel_jail::start(&plan, stdio)?;
-    warden::live(prepared, started)
+    let begun = creel_jail::begin(stdio);
+    // What is wrong with the order is worth more to the user than what is wrong with the machine.
+    let (prepared, plan) = prepare::prepare(order)?;
+    let (sweeper, started) = {
+        let assigned = begun?.give(&plan)?;
+        // While the child works there is time for this.
+        let sweeper = Sweeper::start(assigned.group().paths()).map_err(RunError::Runtime)?;
+        (sweeper, assigned.wait()?)
+    };
+    drop(plan);
+    warden::live(prepared, started, sweeper)
+}
+
+/// Ends this process at once, after a run: what it still holds goes back to the kernel without being put in order
+/// first, which costs a millisecond.
+pub fn leave(code: u8) -> ! {
+    let _ = io::Write::flush(&mut io::stdout());
+    creel_kernel::process::exit_now(code.into())
 }
 
 /// Starts a sandbox that runs nothing and is ended at once: what this machine enforces.

@@ -163,6 +163,7 @@ impl Mounts {
                 }
                 self.clear(&left, force, why).map(Attempt::Cleared)
             }
+            Reply::Done { removed } if removed.is_empty() => Ok(Attempt::Done),
             Reply::Done { removed } => {
                 let left = holders::all(self.init, &removed);
                 if left.is_empty() || force {
@@ -204,16 +205,16 @@ impl Mounts {
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()?;
-        let helper = Helper { child, stream: ours, inbox: Inbox::default() };
+        let helper = Helper { child: Some(child), stream: ours, inbox: Inbox::default() };
         let fds = [self.spaces.user.as_fd(), self.spaces.mount.as_fd(), self.scaffold.as_fd()];
         message::send(&helper.stream, request, &fds)?;
         Ok(helper)
     }
 }
 
-/// A running helper; gone when dropped.
+/// A running helper; it ends when this is dropped.
 struct Helper {
-    child: Child,
+    child: Option<Child>,
     stream: UnixStream,
     inbox: Inbox,
 }
@@ -239,6 +240,11 @@ impl Helper {
 impl Drop for Helper {
     fn drop(&mut self) {
         let _ = self.stream.shutdown(std::net::Shutdown::Both);
-        let _ = self.child.wait();
+        // It has let go of everything before its last word; that the kernel puts its memory and its namespaces away,
+        // which takes longer than the change, nobody need wait for.
+        if let Some(mut child) = self.child.take() {
+            let reap = move || drop(child.wait());
+            let _ = std::thread::Builder::new().name("reaper".into()).spawn(reap);
+        }
     }
 }

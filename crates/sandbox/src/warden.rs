@@ -32,6 +32,8 @@ use tokio::sync::{mpsc, watch};
 
 /// How long a command may take to end after it was asked to.
 const GRACE: Duration = Duration::from_secs(10);
+/// When the start is over, and what only it needed can go.
+const SETTLED: Duration = Duration::from_secs(1);
 /// The exit code when the wall time was used up, as `timeout(1)` has it.
 const TIMED_OUT: i32 = 124;
 
@@ -52,10 +54,10 @@ pub struct Stop {
 }
 
 /// Lives the sandbox's life; gives the command's exit code.
-pub fn live(prepared: Prepared, started: Started) -> Result<i32, RunError> {
+pub fn live(prepared: Prepared, started: Started, sweeper: Option<Sweeper>) -> Result<i32, RunError> {
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(RunError::Runtime)?;
-    let code = runtime.block_on(async { Warden::wire(prepared, started)?.serve().await });
+    let code = runtime.block_on(async { Warden::wire(prepared, started, sweeper)?.serve().await });
     // What still runs on other threads belongs to connections that are over.
     runtime.shutdown_background();
     code
@@ -75,7 +77,7 @@ struct Warden {
 
 impl Warden {
     /// Wires the parts together and starts to serve what the sandbox will ask for.
-    fn wire(mut prepared: Prepared, started: Started) -> Result<Self, RunError> {
+    fn wire(mut prepared: Prepared, started: Started, sweeper: Option<Sweeper>) -> Result<Self, RunError> {
         let Started {
             init,
             pid,
@@ -132,7 +134,6 @@ impl Warden {
         for socket in dns {
             tokio::spawn(Arc::clone(&exit).serve_dns(socket));
         }
-        let sweeper = Sweeper::start(group.paths()).map_err(RunError::Runtime)?;
         let relay = terminal.map(Relay::start).transpose().map_err(RunError::Terminal)?;
         let jobs = Arc::new(Jobs::new(init_link, ordered).map_err(RunError::Runtime)?);
         let (stop, stops) = mpsc::channel(1);
@@ -156,16 +157,34 @@ impl Warden {
 
     async fn serve(mut self) -> Result<i32, RunError> {
         self.jobs.say(&Say::Go, &[]).map_err(RunError::Init)?;
+        tokio::spawn(async {
+            tokio::time::sleep(SETTLED).await;
+            // Memory that stays is only wasted.
+            let _ = creel_kernel::memory::settle();
+        });
         let outcome = self.until_the_end().await;
         self.end();
         drop(self.relay.take());
+        let written = self.close(&outcome);
+        self.last_words(&outcome, !written);
+        Ok(outcome.code)
+    }
+
+    /// Closes the record and, while the disk works, removes what bounded the sandbox. Whether the record is whole.
+    fn close(&mut self, outcome: &Outcome) -> bool {
+        let exit = audit::Exit { code: Some(outcome.code), signal: None, reason: outcome.reason.clone() };
+        let closing = {
+            let (scribe, exit) = (Arc::clone(&self.scribe), exit.clone());
+            let write = move || scribe.event(&Event::Exit(exit)).is_ok();
+            std::thread::Builder::new().name("record".into()).spawn(write)
+        };
         // The groups go before the process that would remove them for us.
         drop(self.group.lock().unwrap_or_else(PoisonError::into_inner).take());
         drop(self.sweeper.take());
-        let event = audit::Exit { code: Some(outcome.code), signal: None, reason: outcome.reason.clone() };
-        let written = self.scribe.event(&Event::Exit(event));
-        self.last_words(&outcome, written.is_err());
-        Ok(outcome.code)
+        match closing {
+            Ok(closing) => closing.join().unwrap_or(false),
+            Err(_) => self.scribe.event(&Event::Exit(exit)).is_ok(),
+        }
     }
 
     /// Waits for whatever ends the sandbox first.

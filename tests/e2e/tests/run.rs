@@ -174,6 +174,47 @@ fn kill_9_of_the_sandboxs_init_ends_the_run_with_137() {
     assert_eq!(running.finish().code, 137);
 }
 
+/// Init is inside and began as a clone of the warden, so it was cloned before there was any key.
+#[test]
+fn init_has_no_copy_of_the_wardens_keys() {
+    if !rustix::process::getuid().is_root() {
+        use std::io::Write;
+        std::io::stderr().write_all(b"left out: init's memory, which only root may read\n").unwrap();
+        return;
+    }
+    let scene = Scene::new();
+    let running = scene.start(&["sleep", "1000"]);
+    let shown = scene.verb(&["ps", "--json"]).ok();
+    let all: serde_json::Value = serde_json::from_str(&shown.stdout).unwrap();
+    let own = all.as_array().unwrap().iter().find(|s| s["name"] == scene.name.as_str()).unwrap();
+    assert!(holds_a_key(running.pid()), "the search finds no key where there is one");
+    assert!(!holds_a_key(u32::try_from(own["init"].as_u64().unwrap()).unwrap()));
+}
+
+/// Whether the process has a private key of P-256 (PKCS #8, RFC 5208) in memory that it has written.
+fn holds_a_key(pid: u32) -> bool {
+    const BEGIN: &[u8] = b"\x06\x07\x2a\x86\x48\xce\x3d\x02\x01\x06\x08\x2a\x86\x48\xce\x3d\x03\x01\x07\x04\x6d\x30\x6b\x02\x01\x01\x04\x20";
+    use std::os::unix::fs::FileExt;
+    const PAGE: u64 = 4096;
+    let open = |name: &str| fs::File::open(format!("/proc/{pid}/{name}")).unwrap();
+    let (memory, pages) = (open("mem"), open("pagemap"));
+    let maps = fs::read_to_string(format!("/proc/{pid}/maps")).unwrap();
+    let written = maps.lines().filter(|line| line.split(' ').nth(1) == Some("rw-p"));
+    written.into_iter().any(|line| {
+        let (start, end) = line.split(' ').next().unwrap().split_once('-').unwrap();
+        let page = |text| u64::from_str_radix(text, 16).unwrap() / PAGE;
+        let mut entries = vec![0; usize::try_from((page(end) - page(start)) * 8).unwrap()];
+        pages.read_exact_at(&mut entries, page(start) * 8).unwrap();
+        // The highest bit of an entry (pagemap, in the kernel's admin guide) says that the page is there.
+        let there = entries.chunks(8).zip(page(start)..).filter(|(entry, _)| entry[7] & 0x80 != 0);
+        there.into_iter().any(|(_, page)| {
+            let mut bytes = [0; PAGE as usize + 64];
+            let read = memory.read_at(&mut bytes, page * PAGE).unwrap_or(0);
+            bytes[..read].windows(BEGIN.len()).any(|window| window == BEGIN)
+        })
+    })
+}
+
 #[test]
 fn stop_ends_it_and_exec_runs_beside_it() {
     let scene = Scene::new();

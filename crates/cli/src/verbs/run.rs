@@ -32,7 +32,7 @@ pub fn run(args: Run) -> Result<ExitCode, Failure> {
         command: args.command,
     };
     let code = creel_sandbox::run(order)?;
-    Ok(ExitCode::from(u8::try_from(code).unwrap_or(crate::failure::OWN)))
+    creel_sandbox::leave(u8::try_from(code).unwrap_or(crate::failure::OWN))
 }
 
 /// Splits `KEY=VALUE`; a bare `KEY` is passed on from this process's environment.

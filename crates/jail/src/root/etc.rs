@@ -4,8 +4,9 @@
 //! overlay over it, so nobody sees it. It also holds the empty file and directory that hide other things.
 
 use super::{Ground, patchwork};
+use crate::assignment::{Assignment, Contents};
 use crate::{JailError, Step};
-use creel_api::plan::{Injected, Plan, Root};
+use creel_api::plan::{Injected, Root};
 use creel_kernel::mount;
 use creel_kernel::{Named, SysError};
 use rustix::fs::{CWD, Mode, OFlags};
@@ -25,8 +26,8 @@ impl Voids {
     }
 }
 
-pub(super) fn place(ground: &Ground, plan: &Plan) -> Result<Voids, JailError> {
-    for injected in &plan.etc {
+pub(super) fn place(ground: &Ground, assignment: &Assignment) -> Result<Voids, JailError> {
+    for injected in &assignment.plan.etc {
         let plain = injected.path.components().all(|c| matches!(c, Component::Normal(_)));
         if !plain || injected.path.as_os_str().is_empty() {
             return Err(JailError::plan(
@@ -35,19 +36,19 @@ pub(super) fn place(ground: &Ground, plan: &Plan) -> Result<Voids, JailError> {
             ));
         }
     }
-    lay(ground, plan).map_err(JailError::step(Step::Root))
+    lay(ground, assignment).map_err(JailError::step(Step::Root))
 }
 
-fn lay(ground: &Ground, plan: &Plan) -> Result<Voids, SysError> {
+fn lay(ground: &Ground, assignment: &Assignment) -> Result<Voids, SysError> {
     let staging = mount::new("tmpfs", &[("mode", "0755"), ("size", "64m")], mount::WRITE)?;
     ground.attach(&staging, "etc")?;
     for (path, mode) in [("etc", 0o755), ("void", 0o755), ("void/dir", 0)] {
         make_dir(&staging, Path::new(path), mode)?;
     }
-    write(&staging, Path::new("void/file"), &[], 0)?;
+    write(&staging, Path::new("void/file"), None, 0)?;
     let layer = open_dir(&staging, Path::new("etc"))?;
-    plan.etc.iter().try_for_each(|injected| inject(&layer, injected))?;
-    let system = match &plan.root {
+    assignment.etc().try_for_each(|(injected, contents)| inject(&layer, injected, contents))?;
+    let system = match &assignment.plan.root {
         Root::Host => open_dir(CWD, Path::new("/etc"))?,
         Root::Dir(dir) => open_dir(CWD, &dir.join("etc"))?,
     };
@@ -66,13 +67,13 @@ fn lay(ground: &Ground, plan: &Plan) -> Result<Voids, SysError> {
     Ok(Voids(staging))
 }
 
-fn inject(layer: &OwnedFd, injected: &Injected) -> Result<(), SysError> {
+fn inject(layer: &OwnedFd, injected: &Injected, contents: Contents<'_>) -> Result<(), SysError> {
     let parents: Vec<&Path> =
         injected.path.ancestors().skip(1).filter(|dir| !dir.as_os_str().is_empty()).collect();
     for dir in parents.into_iter().rev() {
         make_dir(layer, dir, 0o755)?;
     }
-    write(layer, &injected.path, &injected.bytes, injected.mode)
+    write(layer, &injected.path, Some(contents), injected.mode)
 }
 
 fn open_dir(at: impl AsFd, path: &Path) -> Result<OwnedFd, SysError> {
@@ -88,13 +89,9 @@ fn make_dir(at: &OwnedFd, path: &Path, mode: u32) -> Result<(), SysError> {
 }
 
 /// The mode is set last and apart, as `open` subtracts the umask.
-fn write(at: &OwnedFd, path: &Path, bytes: &[u8], mode: u32) -> Result<(), SysError> {
+fn write(at: &OwnedFd, path: &Path, contents: Option<Contents<'_>>, mode: u32) -> Result<(), SysError> {
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let fd = rustix::fs::openat(at, path, flags, Mode::RUSR | Mode::WUSR).named("open", path.display())?;
-    let mut rest = bytes;
-    while !rest.is_empty() {
-        let count = rustix::io::write(&fd, rest).named("write", path.display())?;
-        rest = &rest[count..];
-    }
+    contents.map_or(Ok(()), |contents| contents.pour(&fd)).named("write", path.display())?;
     rustix::fs::fchmod(&fd, Mode::from_raw_mode(mode & 0o777)).named("fchmod", path.display())
 }

@@ -22,9 +22,9 @@ pub struct Request {
 /// What came of it.
 #[derive(Debug, Serialize, Deserialize)]
 pub enum Reply {
-    /// Everything was done; a [`Verdict`] is waited for.
+    /// Everything was done. While there is somebody to look for, a [`Verdict`] is waited for.
     Done {
-        /// Mounts that were taken away, by the kernel's number.
+        /// Mounts that were taken away although somebody may use them still, by the kernel's number.
         removed: Vec<u64>,
     },
     /// Nothing was done, because somebody has files open for writing there.
@@ -65,20 +65,21 @@ fn serve() -> std::io::Result<()> {
         Err(error) => return message::send(&stream, &Reply::Failed(error.to_string()), &[]),
     };
     let reply = work.all(&request.steps);
-    let done = matches!(reply, Reply::Done { .. });
-    if !done {
+    let Reply::Done { removed } = &reply else {
         work.undo();
-    }
-    message::send(&stream, &reply, &[])?;
-    if done {
+        work.let_go();
+        return message::send(&stream, &reply, &[]);
+    };
+    if !removed.is_empty() {
+        message::send(&stream, &reply, &[])?;
         // A warden that is gone undoes nothing: its sandbox is ending.
         let verdict = inbox.wait::<Verdict>(&stream)?;
         if matches!(verdict, Some(Verdict::Undo)) {
             work.undo();
         }
-        message::send(&stream, &Reply::Done { removed: Vec::new() }, &[])?;
     }
-    Ok(())
+    work.let_go();
+    message::send(&stream, &Reply::Done { removed: Vec::new() }, &[])
 }
 
 /// What takes a step back.
@@ -178,12 +179,12 @@ impl Work<'_> {
             }
             Step::Remove { at, point, idle, .. } => {
                 let lost = self.losses.pop_front().unwrap_or_default();
-                for (path, held) in &lost {
-                    if matches!(held, Held::Parcel(_)) {
-                        self.removed.push(self.inside.mount_id(path)?);
-                    }
+                let idle = *idle && !self.lazy;
+                // Where it had to be idle, that it went is the kernel's word that nobody uses it.
+                for (path, _) in lost.iter().filter(|(_, held)| !idle && matches!(held, Held::Parcel(_))) {
+                    self.removed.push(self.inside.mount_id(path)?);
                 }
-                let lost = self.take_away(at, lost, *idle && !self.lazy)?;
+                let lost = self.take_away(at, lost, idle)?;
                 self.back.push(Back::Restore(lost));
                 if *point {
                     // One that is not empty, or on the read-only root, may stay.
@@ -229,6 +230,14 @@ impl Work<'_> {
             Held::Parcel(parcel) => self.inside.grant(parcel, at),
             Held::Hidden => self.inside.hide(at),
         }
+    }
+
+    /// Holds nothing inside any more, so that the next change does not find this process in its way. It comes before
+    /// the last word, because nobody waits for the end.
+    fn let_go(self) {
+        drop(self);
+        // The root stays as long as the sandbox.
+        let _ = rustix::process::chdir("/");
     }
 
     /// Takes back what was done, the last step first. What cannot be taken back leaves less than was granted.
