@@ -19,6 +19,7 @@ pub mod nft;
 pub mod notify;
 pub mod proc;
 pub mod process;
+mod procmap;
 pub mod pty;
 pub mod scm;
 pub mod seccomp;

@@ -117,8 +117,17 @@ pub fn read_memory(thread: u32, address: u64, buffer: &mut [u8]) -> Result<usize
     usize::try_from(length).map_err(|_| SysError::last("process_vm_readv", named()))
 }
 
+/// A pidfd of a caller.
+#[derive(Debug)]
+pub struct Pidfd {
+    /// The descriptor.
+    pub fd: OwnedFd,
+    /// Whether it is the thread's own, rather than its process's.
+    pub exact: bool,
+}
+
 /// A pidfd of the caller: of the thread itself where the kernel has those (6.9), else of its process.
-pub fn pidfd(thread: u32) -> Result<OwnedFd, SysError> {
+pub fn pidfd(thread: u32) -> Result<Pidfd, SysError> {
     const THREAD: PidfdFlags = PidfdFlags::from_bits_retain(libc::O_EXCL.cast_unsigned());
     let pid = |number: u32| {
         i32::try_from(number)
@@ -129,9 +138,11 @@ pub fn pidfd(thread: u32) -> Result<OwnedFd, SysError> {
     match rustix::process::pidfd_open(pid(thread)?, THREAD) {
         Err(Errno::INVAL) => {
             let process = crate::proc::process_of(thread)?;
-            rustix::process::pidfd_open(pid(process)?, PidfdFlags::empty()).named("pidfd_open", process)
+            let fd = rustix::process::pidfd_open(pid(process)?, PidfdFlags::empty())
+                .named("pidfd_open", process)?;
+            Ok(Pidfd { fd, exact: false })
         }
-        other => other.named("pidfd_open", thread),
+        other => other.map(|fd| Pidfd { fd, exact: true }).named("pidfd_open", thread),
     }
 }
 

@@ -1,7 +1,12 @@
 //! What `/proc` tells of a process. Every answer is of the moment: the process may end, and its number be another's;
 //! a pair of number and start time is one process for good.
 
+mod entry;
+
+pub use entry::{Entry, Mapping};
+
 use crate::{Named, SysError};
+use rustix::fs::{Mode, OFlags, open};
 use rustix::io::Errno;
 use std::collections::HashSet;
 use std::fs;
@@ -28,8 +33,9 @@ pub struct Stat {
 /// Reads `/proc/<pid>/stat`.
 pub fn stat(pid: u32) -> Result<Stat, SysError> {
     let path = format!("/proc/{pid}/stat");
-    let text = fs::read(&path).named("read", &path)?;
-    parse_stat(pid, &text).ok_or_else(|| SysError::new("read", path, Errno::BADMSG))
+    let mut bytes = [0; 1024];
+    let text = start(&path, &mut bytes)?;
+    parse_stat(pid, text).ok_or_else(|| SysError::new("read", path, Errno::BADMSG))
 }
 
 /// The name, in brackets, may hold anything: fields are counted from the last bracket.
@@ -45,35 +51,19 @@ fn parse_stat(pid: u32, text: &[u8]) -> Option<Stat> {
 /// The process that a thread belongs to.
 pub fn process_of(thread: u32) -> Result<u32, SysError> {
     let path = format!("/proc/{thread}/status");
-    let text = fs::read_to_string(&path).named("read", &path)?;
-    text.lines()
-        .find_map(|line| line.strip_prefix("Tgid:")?.trim().parse().ok())
+    // It stands among the first lines.
+    let mut bytes = [0; 512];
+    String::from_utf8_lossy(start(&path, &mut bytes)?)
+        .lines()
+        .find_map(|line| line.strip_prefix("Tgid:\t")?.parse().ok())
         .ok_or_else(|| SysError::new("read", path, Errno::BADMSG))
 }
 
-/// The program, as a path of the process's own root (with ` (deleted)` behind it when it was unlinked).
-pub fn executable(pid: u32) -> Result<PathBuf, SysError> {
-    let path = format!("/proc/{pid}/exe");
-    fs::read_link(&path).named("readlink", path)
-}
-
-/// Opens the program itself, whatever stands at its path now.
-pub fn open_executable(pid: u32) -> Result<fs::File, SysError> {
-    let path = format!("/proc/{pid}/exe");
-    fs::File::open(&path).named("open", path)
-}
-
-/// A process and its parents, nearest first, up to the one whose parent is not seen or `top`, whichever is first; at
-/// most 64.
-pub fn line(pid: u32, top: u32) -> Result<Vec<Stat>, SysError> {
-    let mut line = vec![stat(pid)?];
-    while let Some(last) = line.last() {
-        if last.parent == 0 || last.identity.pid == top || line.len() == 64 {
-            break;
-        }
-        line.push(stat(last.parent)?);
-    }
-    Ok(line)
+/// The start of a file, as much as one read gives.
+fn start<'a>(path: &str, bytes: &'a mut [u8]) -> Result<&'a [u8], SysError> {
+    let file = open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).named("open", path)?;
+    let read = rustix::io::read(&file, &mut *bytes).named("read", path)?;
+    Ok(&bytes[..read])
 }
 
 /// The threads of a process.
@@ -140,41 +130,6 @@ pub fn now() -> u64 {
     let per_second = u64::try_from(unsafe { libc::sysconf(libc::_SC_CLK_TCK) }).unwrap_or(100);
     let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
     seconds * per_second + u64::try_from(time.tv_nsec).unwrap_or(0) * per_second / 1_000_000_000
-}
-
-/// A file that a process has mapped executable.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Mapping {
-    /// Its path as `/proc` shows it.
-    pub path: PathBuf,
-    /// Device numbers, major and minor, and inode.
-    pub file: (u32, u32, u64),
-}
-
-/// The files that a process has mapped executable, each once, in order of address.
-pub fn executable_mappings(pid: u32) -> Result<Vec<Mapping>, SysError> {
-    let path = format!("/proc/{pid}/maps");
-    let text = fs::read(&path).named("read", path)?;
-    let mut mappings = Vec::new();
-    for mapping in text.split(|&b| b == b'\n').filter_map(parse_mapping) {
-        if !mappings.contains(&mapping) {
-            mappings.push(mapping);
-        }
-    }
-    Ok(mappings)
-}
-
-fn parse_mapping(line: &[u8]) -> Option<Mapping> {
-    let line = String::from_utf8_lossy(line);
-    let mut fields = line.splitn(6, ' ');
-    let rights = fields.nth(1)?;
-    let (device, inode) = (fields.nth(1)?, fields.next()?.parse().ok()?);
-    // A file without a path is a mapping, too.
-    let path = fields.next().unwrap_or_default().trim_start();
-    let (major, minor) = device.split_once(':')?;
-    let number = |text| u32::from_str_radix(text, 16).ok();
-    let mapped = rights.as_bytes().get(2) == Some(&b'x') && inode != 0;
-    mapped.then_some(Mapping { path: path.into(), file: (number(major)?, number(minor)?, inode) })
 }
 
 /// Something that keeps a mount in use.
@@ -246,22 +201,6 @@ mod tests {
     }
 
     #[test]
-    fn only_executable_files_are_mappings_of_code() {
-        let mapping = Mapping { path: "/usr/lib/a b.so".into(), file: (0xfe, 0, 131) };
-        let nameless = Mapping { path: PathBuf::new(), file: (0, 5, 9) };
-        for (line, expected) in [
-            ("7f00-7f01 r-xp 00000000 fe:00 131        /usr/lib/a b.so", Some(mapping)),
-            ("7f00-7f01 rw-p 00000000 fe:00 131        /usr/lib/a b.so", None),
-            ("7ffc-7ffd r-xp 00000000 00:00 0          [vdso]", None),
-            ("7ffc-7ffd r-xp 00000000 00:00 0 ", None),
-            ("7f00-7f01 r-xp 00000000 00:05 9 ", Some(nameless)),
-            ("", None),
-        ] {
-            assert_eq!(parse_mapping(line.as_bytes()), expected, "{line}");
-        }
-    }
-
-    #[test]
     fn descendants_are_listed_and_start_no_later_than_now() {
         let me = std::process::id();
         let before = now();
@@ -281,11 +220,10 @@ mod tests {
     }
 
     #[test]
-    fn this_process_and_its_parents_are_known() {
+    fn this_process_and_its_parent_are_known() {
         let pid = std::process::id();
-        let line = line(pid, 1).unwrap();
-        assert_eq!(line[0].identity.pid, pid);
+        assert_eq!(stat(pid).unwrap().parent, std::os::unix::process::parent_id());
+        assert_eq!(Entry::of(pid).unwrap().stat().unwrap(), stat(pid).unwrap());
         assert_eq!(process_of(pid).unwrap(), pid);
-        assert!(!executable_mappings(pid).unwrap().is_empty());
     }
 }

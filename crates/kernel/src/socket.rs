@@ -75,20 +75,35 @@ fn open(
     Ok(socket)
 }
 
+/// Has `bind` choose the port again, also where the socket's program asked for `connect` to choose it
+/// (`IP_BIND_ADDRESS_NO_PORT`).
+pub fn choose_port_at_bind(socket: impl AsFd) -> Result<(), SysError> {
+    set(socket.as_fd(), libc::SOL_IP, libc::IP_BIND_ADDRESS_NO_PORT, 0, "a socket")
+}
+
 fn enable(
     socket: BorrowedFd<'_>,
     level: libc::c_int,
     option: libc::c_int,
     name: &str,
 ) -> Result<(), SysError> {
-    let one: libc::c_int = 1;
+    set(socket, level, option, 1, name)
+}
+
+fn set(
+    socket: BorrowedFd<'_>,
+    level: libc::c_int,
+    option: libc::c_int,
+    value: libc::c_int,
+    name: &str,
+) -> Result<(), SysError> {
     // SAFETY: the value is a live int of the length given.
     let result = unsafe {
         libc::setsockopt(
             socket.as_raw_fd(),
             level,
             option,
-            (&raw const one).cast(),
+            (&raw const value).cast(),
             size_of::<libc::c_int>() as libc::socklen_t,
         )
     };

@@ -4,10 +4,11 @@
 //! connection, and no label of any question ever leaves.
 
 use crate::exit::Exit;
+use crate::identify::Flow;
 use crate::record::DnsAsked;
 use creel_net::dns::{self, Answer, Asked, Kind};
 use creel_net::{Datagrams, Socket};
-use creel_types::HostName;
+use creel_types::{Caller, HostName};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::OwnedFd;
@@ -34,7 +35,8 @@ impl Exit {
                 continue;
             };
             let to = SocketAddr::new(question.to, dns::PORT);
-            if let Some(reply) = self.reply(&question.bytes, question.from, to) {
+            let caller = self.setting.witness.who_asked(question.from, to).unwrap_or_default();
+            if let Some(reply) = self.reply(&question.bytes, question.from, &caller) {
                 // A client that cannot be answered asks again.
                 let _ = socket.answer(&question, &reply).await;
             }
@@ -42,11 +44,11 @@ impl Exit {
     }
 
     /// Answers the questions of one TCP connection.
-    pub(crate) async fn serve_dns_stream(&self, mut socket: Socket, from: SocketAddr, to: SocketAddr) {
+    pub(crate) async fn serve_dns_stream(&self, mut socket: Socket, flow: &Flow) {
         let mut said = Vec::with_capacity(512);
         loop {
             while let Some((message, taken)) = dns::unframe(&said) {
-                let Some(reply) = self.reply(message, from, to) else { return };
+                let Some(reply) = self.reply(message, flow.source, &flow.caller) else { return };
                 if socket.write_all(&dns::frame(&reply)).await.is_err() {
                     return;
                 }
@@ -62,15 +64,14 @@ impl Exit {
         }
     }
 
-    fn reply(&self, bytes: &[u8], from: SocketAddr, to: SocketAddr) -> Option<Vec<u8>> {
+    fn reply(&self, bytes: &[u8], from: SocketAddr, caller: &Caller) -> Option<Vec<u8>> {
         let asked = match dns::parse(bytes) {
             Ok(asked) => asked,
             Err(not) => return not.reply,
         };
         let mut answer = self.answer_to(&asked);
-        let caller = self.setting.witness.who(from, to).unwrap_or_default();
         let event = DnsAsked {
-            caller: &caller,
+            caller,
             source: from,
             name: &asked.text,
             kind: &word(asked.kind),

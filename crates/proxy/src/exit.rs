@@ -91,7 +91,7 @@ impl Exit {
             return;
         };
         if destination.port() == dns::PORT {
-            return self.serve_dns_stream(socket, source, destination).await;
+            return self.serve_dns_stream(socket, &flow).await;
         }
         let served = tokio::select! {
             biased;

@@ -11,6 +11,9 @@ pub trait Witness: Send + Sync {
     /// The program that connected from `source` to `destination` (the address it asked for, synthetic ones as they
     /// are), when the kernel could say.
     fn who(&self, source: SocketAddr, destination: SocketAddr) -> Option<Arc<Caller>>;
+
+    /// The program that sent DNS datagrams from `source` to `destination`.
+    fn who_asked(&self, source: SocketAddr, destination: SocketAddr) -> Option<Arc<Caller>>;
 }
 
 /// One connection's facts: they do not change while it lives.

@@ -92,7 +92,7 @@ impl Warden {
             group,
             redirect,
         } = started;
-        let limits = limits();
+        let (limits, descriptors) = limits();
         let cell = Arc::new(PolicyCell::new(Generation::FIRST, Arc::clone(&prepared.policy)));
         let scribe = Arc::new(Scribe::new(Arc::clone(&prepared.record), Arc::clone(&cell)));
         let (names, resolver) = (Synthetic::default(), Arc::<Resolver>::default());
@@ -105,6 +105,7 @@ impl Warden {
             scribe: Arc::clone(&scribe),
             names: names.clone(),
             ordered: Arc::clone(&ordered),
+            descriptors,
         })
         .map_err(RunError::Runtime)?;
         let outward = Outward::new(
@@ -296,18 +297,21 @@ async fn used_up(mut time: watch::Receiver<Option<Duration>>, start: tokio::time
     }
 }
 
-/// The exit's bounds, with no more connections than this process has descriptors for. Each may need its own, its
-/// upstream's and the two pipes' that splice between them; the rest is kept for the control socket and the record.
-fn limits() -> Limits {
+/// The exit's bounds, with no more connections than this process has descriptors for; and how many the witness may
+/// hold. Each connection may need its own, its upstream's and the two pipes' that splice between them; the rest is kept
+/// for the control socket and the record.
+fn limits() -> (Limits, usize) {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     const KEPT: u64 = 256;
     const EACH: u64 = 6;
     let now = getrlimit(Resource::Nofile);
     let _ = setrlimit(Resource::Nofile, Rlimit { current: now.maximum, maximum: now.maximum });
     let descriptors = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
-    let most = usize::try_from(descriptors.saturating_sub(KEPT) / EACH).unwrap_or(usize::MAX);
+    let witness = (descriptors / 4).min(witness::MOST_DESCRIPTORS as u64);
+    let most = usize::try_from(descriptors.saturating_sub(KEPT + witness) / EACH).unwrap_or(usize::MAX);
     let usual = Limits::default();
-    Limits { connections: usual.connections.min(most.max(16)), ..usual }
+    let witness = usize::try_from(witness).unwrap_or(witness::MOST_DESCRIPTORS);
+    (Limits { connections: usual.connections.min(most.max(16)), ..usual }, witness)
 }
 
 fn stopped(outcome: Outcome, why: Option<&str>) -> Outcome {

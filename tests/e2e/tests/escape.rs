@@ -303,6 +303,90 @@ os.execv('/usr/bin/sort', ['sort'])
     assert_eq!(upstream.lines(), Vec::<String>::new());
 }
 
+/// A program that a rule names announces a connection that it never makes, and leaves its port to another, whose own
+/// look at the address is another than the kernel's.
+const LEFT_BEHIND: &str = r#"
+#include <arpa/inet.h>
+#include <netdb.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+static struct sockaddr_in there, shown;
+static void *exchange(void *unused) {
+    for (;;) {
+        *(volatile in_addr_t *)&shown.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+        for (volatile int i = 0; i < 3000; i++);
+        *(volatile in_addr_t *)&shown.sin_addr.s_addr = there.sin_addr.s_addr;
+        for (volatile int i = 0; i < 3000; i++);
+    }
+}
+int main(void) {
+    struct addrinfo hints = {.ai_family = AF_INET, .ai_socktype = SOCK_STREAM}, *found;
+    if (getaddrinfo("api.test", "80", &hints, &found)) return 1;
+    there = shown = *(struct sockaddr_in *)found->ai_addr;
+    pthread_t thread;
+    pthread_create(&thread, 0, exchange, 0);
+    for (int i = 0; i < 40; i++) {
+        char named[200], text[256];
+        sprintf(named, "python3 -c \"import socket; s = socket.socket(); s.bind(('192.0.0.8', %d)); s.listen(); s.connect_ex(('%s', 80))\"", 41000 + i, inet_ntoa(there.sin_addr));
+        if (system(named)) return 2;
+        int s = socket(AF_INET, SOCK_STREAM, 0);
+        struct sockaddr_in here = {.sin_family = AF_INET, .sin_port = htons(41000 + i)}, peer;
+        socklen_t length = sizeof peer;
+        inet_aton("192.0.0.8", &here.sin_addr);
+        if (bind(s, (void *)&here, sizeof here)) { puts("taken"); close(s); continue; }
+        usleep(i * 7);
+        if (!connect(s, (void *)&shown, sizeof shown) && !getpeername(s, (void *)&peer, &length)) {
+            sprintf(text, "GET /%d HTTP/1.0\r\nHost: api.test\r\n\r\n", i);
+            write(s, text, strlen(text));
+            read(s, text, sizeof text);
+            puts("connected");
+        }
+        close(s);
+    }
+    return 0;
+}
+"#;
+
+#[test]
+fn a_connection_that_was_announced_and_never_made_leaves_its_port_to_nobody() {
+    let upstream = Upstream::start(&["api.test"]);
+    let python = fs::canonicalize("/usr/bin/python3").unwrap();
+    let rule = format!(
+        "network:\n  rules:\n    - {{ name: python, to: [\"api.test:80\"], from: [\"{}\"] }}",
+        python.display()
+    );
+    let scene = Scene::new().policy(&rule).with("--resolve", format!("api.test={}", upstream.plain));
+    compile(&scene, "left", LEFT_BEHIND, &["-lpthread"]);
+    let shown = scene.sh("./left").ok();
+    assert_eq!(upstream.lines(), Vec::<String>::new(), "{shown:?}");
+    assert_eq!(shown.stdout, "taken\n".repeat(40), "each is tried");
+}
+
+#[test]
+fn a_socket_whose_port_is_to_be_chosen_by_connect_has_a_caller() {
+    let upstream = Upstream::start(&["api.test"]);
+    let python = fs::canonicalize("/usr/bin/python3").unwrap();
+    let rule = format!(
+        "network:\n  rules:\n    - {{ name: python, to: [\"api.test:80\"], from: [\"{}\"] }}",
+        python.display()
+    );
+    let scene = Scene::new().policy(&rule).with("--resolve", format!("api.test={}", upstream.plain));
+    let script = "
+import socket
+for n, here in enumerate(['0.0.0.0', '192.0.0.8']):
+    s = socket.socket(); s.setsockopt(socket.SOL_IP, 24, 1); s.bind((here, 0))
+    s.connect(('api.test', 80)); s.sendall(b'GET /%d HTTP/1.0\\r\\nHost: api.test\\r\\n\\r\\n' % n)
+    while s.recv(4096): pass
+";
+    scene.python(script).ok();
+    assert_eq!(upstream.lines(), ["GET /0", "GET /1"]);
+}
+
 // --- sockets and HTTP ----------------------------------------------------------------------------------------------
 
 /// Ways around the exit; each line prints a name and `OUT` or the error.

@@ -4,7 +4,7 @@
 //! attack itself failed.
 #![allow(clippy::unwrap_used)]
 
-use creel_e2e::{Scene, Shown, Upstream};
+use creel_e2e::{Scene, Shown, Upstream, wait_until};
 use std::path::Path;
 use std::process::Command;
 
@@ -217,6 +217,56 @@ get('after')
 ";
     let shown = scene.run(&["/usr/bin/python3", "-c", script]);
     check(&shown, &upstream, &["before 200", "after 403"], &["GET /before"]);
+}
+
+#[test]
+fn a_library_that_the_agent_may_write_from_now_on_is_foreign_from_now_on() {
+    let python = std::fs::canonicalize("/usr/bin/python3").unwrap_or_default();
+    if !python.exists() {
+        return skip("no /usr/bin/python3");
+    }
+    let upstream = Upstream::start(&["api.test"]);
+    let scene = Scene::new().with("--resolve", format!("api.test={}", upstream.plain));
+    let data = scene.outside().join("data");
+    std::fs::create_dir(&data).unwrap();
+    let policy = |access: &str| {
+        format!(
+            "filesystem:\n  workspace: {{ path: ., access: write }}\n  {access}: [{}]\nnetwork:\n  rules:\n    - {{ name: named, to: [\"api.test:80\"], from: [\"{}\"] }}",
+            data.display(),
+            python.display()
+        )
+    };
+    let scene = scene.policy(&policy("read"));
+    let wider = scene.write_policy("wider.yaml", &policy("write"));
+    let libz = Command::new("/sbin/ldconfig").arg("-p").output().unwrap().stdout;
+    let libz =
+        String::from_utf8_lossy(&libz).lines().find(|line| line.contains("libz.so.1 ")).map(str::to_owned);
+    let Some(libz) = libz.and_then(|line| line.split_whitespace().last().map(str::to_owned)) else {
+        return skip("no libz");
+    };
+    std::fs::copy(libz, data.join("lib.so")).unwrap();
+    let script = format!(
+        "
+import ctypes, os, time, urllib.request as u, urllib.error
+def get(path):
+    try:
+        print(path, u.urlopen('http://api.test/' + path).status)
+    except urllib.error.HTTPError as e:
+        print(path, e.code)
+ctypes.CDLL('{}/lib.so')
+get('before'); get('again')
+open('asked', 'w').close()
+while not os.path.exists('changed'): time.sleep(0.01)
+get('after')
+",
+        data.display()
+    );
+    let running = scene.start(&["/usr/bin/python3", "-c", &script]);
+    wait_until("the first connections", || scene.workspace().join("asked").exists());
+    scene.verb(&["policy", "set", &scene.name, wider.to_str().unwrap()]).ok();
+    std::fs::write(scene.workspace().join("changed"), "").unwrap();
+    let said = ["before 200", "again 200", "after 403"];
+    check(&running.finish(), &upstream, &said, &["GET /before", "GET /again"]);
 }
 
 #[test]

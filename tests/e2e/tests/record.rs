@@ -115,3 +115,26 @@ fn when_the_disk_is_full_nothing_more_is_admitted() {
     let reached = upstream.lines().len();
     assert!(reached <= first.unwrap() + 1, "{reached} reached the upstream, {first:?} were answered");
 }
+
+#[test]
+fn every_question_has_the_program_that_asked_it() {
+    let scene = Scene::new().policy("network: {}");
+    let script = "
+import socket
+for n in range(3): socket.getaddrinfo(f'name{n}.test', 80)
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s.connect((next(l.split()[1] for l in open('/etc/resolv.conf') if l.startswith('nameserver')), 53))
+question = b'\\0\\1\\1\\0\\0\\1\\0\\0\\0\\0\\0\\0\\4kept\\4test\\0\\0\\1\\0\\1'
+for n in range(3): s.send(question); s.recv(512)
+t = socket.create_connection(('9.9.9.9', 53))
+for n in range(2): t.sendall(len(question).to_bytes(2, 'big') + question); t.recv(512)
+";
+    scene.python(script).ok();
+    let events = scene.events();
+    let asked: Vec<&serde_json::Value> = events.iter().filter(|e| e["class_uid"] == 4003).collect();
+    assert!(asked.len() >= 3 * 2 + 3 + 2, "{asked:#?}");
+    for event in asked {
+        let program = event["unmapped"]["creel"]["dns"]["program"]["path"].as_str().unwrap_or_default();
+        assert!(program.contains("/python3"), "{event:#?}");
+    }
+}

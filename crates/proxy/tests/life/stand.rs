@@ -89,6 +89,10 @@ impl Witness for Everybody {
         let path = self.0.clone()?;
         Some(Arc::new(Caller { chain: vec![Program { pid: 7, path, digest: None, foreign_code: None }] }))
     }
+
+    fn who_asked(&self, source: SocketAddr, destination: SocketAddr) -> Option<Arc<Caller>> {
+        self.who(source, destination)
+    }
 }
 
 pub fn policy(rules: &str, resolve: &[Resolution]) -> Arc<Policy> {

@@ -1,57 +1,99 @@
 //! Who a thread is: its program, and the programs that started it.
 //!
-//! What was found out is kept as long as it holds: the thread lives (its pidfd says so), it has not called `execve`
-//! since (then it is forgotten), and its executable is the same file.
+//! **What is kept, and why it holds.** A thread's process is the same as long as the thread lives: the kernel gives
+//! descriptors through its pidfd only then, and where a pidfd cannot be had of a thread, the process is asked whether
+//! the thread is one of its own. Of a process its directory in `/proc` is kept, which tells nothing once it has
+//! ended, and its executable is looked at again at every use: path, file and time of change decide whether the digest
+//! holds. A parent stays the parent until it ends; so while the one that was seen still runs a program, it is. What an
+//! `execve` changes besides is not kept here: code that it brings in is told by [`Lineage`] and code that is mapped by
+//! [`Code`], at every connection.
 
-use super::becoming::{self, executable};
-use super::digests::Digests;
-use super::ground::Ground;
-use super::lineage::{Announced, FileId, Lineage, Member};
-use creel_kernel::notify::Call;
-use creel_kernel::proc::Stat;
-use creel_kernel::{notify, proc};
+use super::becoming;
+use super::code::Code;
+use super::digests::{Digests, State};
+use super::lineage::{Announced, Lineage, Member};
+use creel_kernel::notify::{self, Call, Pidfd};
+use creel_kernel::proc::{self, Entry, Identity, Stat};
 use creel_types::{Caller, Program};
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::event::PollFd;
 use rustix::io::Errno;
 use std::collections::HashMap;
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::MetadataExt;
-use std::path::PathBuf;
 use std::sync::Arc;
 
-/// How many threads are remembered; then all are forgotten at once.
+/// How many threads are remembered, and how many processes; then all are forgotten at once.
 const MOST: usize = 1024;
 /// How many programs of a chain are looked at.
 const DEEPEST: usize = 16;
 
 /// What is known of one thread.
-struct Known {
+struct Thread {
     pidfd: OwnedFd,
+    /// The process's directory, where the pidfd is not the thread's own.
+    inexact: Option<Entry>,
     process: u32,
-    executable: Option<FileId>,
-    caller: Arc<Caller>,
 }
 
-impl Known {
-    /// Whether the thread is still the one that was looked at.
-    fn lives(&self) -> bool {
-        let mut fds = [PollFd::new(&self.pidfd, PollFlags::IN)];
-        matches!(poll(&mut fds, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })), Ok(0))
+impl Thread {
+    fn of(thread: u32) -> Option<Self> {
+        let Pidfd { fd: pidfd, exact } = notify::pidfd(thread).ok()?;
+        let process = proc::process_of(thread).ok()?;
+        let inexact = if exact { None } else { Some(Entry::of(process).ok()?) };
+        Some(Self { pidfd, inexact, process })
+    }
+}
+
+/// What is known of one process.
+struct Process {
+    entry: Entry,
+    stat: Stat,
+    /// Its parent, once that was seen.
+    parent: Option<Identity>,
+    executable: State,
+    /// Without what is foreign in it.
+    program: Program,
+    /// Who it was when nobody asked for foreign code.
+    caller: Option<Arc<Caller>>,
+}
+
+impl Process {
+    /// Whether it still runs, and runs the same file under the same name.
+    fn holds(&self) -> bool {
+        self.entry.executable().is_ok_and(|stat| State::of(&stat) == self.executable)
+            && self.entry.executable_path().is_ok_and(|path| path == self.program.path)
+    }
+
+    fn member(&self) -> Member {
+        Member { stat: self.stat, executable: Some(self.executable.file()) }
     }
 }
 
 /// Every thread that called so far.
 pub struct Callers {
     init: u32,
-    known: HashMap<u32, Known>,
+    most: usize,
+    /// Whether init's own program cannot be looked at.
+    init_is_closed: bool,
+    threads: HashMap<u32, Thread>,
+    processes: HashMap<u32, Process>,
     digests: Digests,
     lineage: Lineage,
+    code: Code,
 }
 
 impl Callers {
-    /// Callers below the sandbox's `init`.
-    pub fn new(init: u32) -> Self {
-        Self { init, known: HashMap::new(), digests: Digests::default(), lineage: Lineage::default() }
+    /// Callers below the sandbox's `init`; not more than `most` threads, and processes, are remembered.
+    pub fn new(init: u32, most: usize) -> Self {
+        Self {
+            init,
+            most: most.min(MOST),
+            init_is_closed: false,
+            threads: HashMap::new(),
+            processes: HashMap::new(),
+            digests: Digests::default(),
+            lineage: Lineage::default(),
+            code: Code::of(init),
+        }
     }
 
     /// The digests of executables.
@@ -59,44 +101,53 @@ impl Callers {
         &mut self.digests
     }
 
-    /// A pidfd of the thread, through which its descriptors can be had.
-    pub fn descriptor(&mut self, thread: u32) -> Result<OwnedFd, Errno> {
-        if let Some(known) = self.known.get(&thread)
-            && known.lives()
-        {
-            return known.pidfd.try_clone().map_err(|_| Errno::MFILE);
+    /// What to poll to learn that the mounts changed.
+    pub fn mounts(&self) -> Option<PollFd<'_>> {
+        self.code.mounts()
+    }
+
+    /// The mounts changed: what was found firm may be so no more.
+    pub fn mounts_changed(&mut self) {
+        self.code.mounts_changed();
+    }
+
+    /// Duplicates a descriptor of the thread's.
+    pub fn descriptor(&mut self, thread: u32, number: i32) -> Result<OwnedFd, Errno> {
+        for _ in 0..2 {
+            let Some(known) = self.thread(thread) else { break };
+            match notify::descriptor(&known.pidfd, number).map_err(|error| error.errno) {
+                // It was another of this number.
+                Err(Errno::SRCH) => self.threads.remove(&thread),
+                other => return other,
+            };
         }
-        notify::pidfd(thread).map_err(|error| error.errno)
+        Err(Errno::SRCH)
     }
 
     /// Who the thread is. Foreign code is not looked for.
     pub fn of(&mut self, thread: u32) -> Arc<Caller> {
-        let executable = executable(thread).ok();
-        if let Some(known) = self.known.get(&thread)
-            && known.lives()
-            && known.executable == executable
+        let Some(process) = self.process_of(thread) else { return Arc::new(Caller::UNKNOWN) };
+        if let Some(known) = self.processes.get(&process)
+            && let Some(caller) = &known.caller
+            && known.holds()
         {
-            return Arc::clone(&known.caller);
+            return Arc::clone(caller);
         }
-        let Some((process, caller)) = self.find_out(thread, false) else { return Arc::new(Caller::UNKNOWN) };
-        let caller = Arc::new(caller);
-        if self.known.len() >= MOST {
-            self.known.clear();
-        }
-        if let Ok(pidfd) = self.descriptor(thread) {
-            let known = Known { pidfd, process, executable, caller: Arc::clone(&caller) };
-            self.known.insert(thread, known);
+        let caller = Arc::new(self.find_out(process, false));
+        if let Some(known) = self.processes.get_mut(&process) {
+            known.caller = Some(Arc::clone(&caller));
         }
         caller
     }
 
-    /// Who the thread is, with what is foreign in its program and its parents. It is found out anew each time,
-    /// because a program may load code whenever it likes.
+    /// Who the thread is, with what is foreign in its program and its parents. It is looked for each time, because a
+    /// program may load code whenever it likes.
     ///
     /// What stays possible: code that another thread loads between this look and the connection, and code that has
     /// hidden its mapping before it (see `environment` for what is done against that).
     pub fn searched(&mut self, thread: u32) -> Arc<Caller> {
-        self.find_out(thread, true).map_or_else(|| Arc::new(Caller::UNKNOWN), |(_, caller)| Arc::new(caller))
+        let process = self.process_of(thread);
+        Arc::new(process.map_or(Caller::UNKNOWN, |process| self.find_out(process, true)))
     }
 
     /// What is about to be executed; to be given back through [`Callers::note`] when the call still waits then.
@@ -112,54 +163,114 @@ impl Callers {
 
     /// Forgets the thread's process: it is about to become another program.
     pub fn forget(&mut self, thread: u32) {
-        let process = self.known.get(&thread).map_or(thread, |known| known.process);
-        self.known.retain(|_, known| known.process != process);
+        let process = self.process_of(thread).unwrap_or(thread);
+        self.threads.retain(|_, known| known.process != process);
+        self.processes.remove(&process);
     }
 
-    fn find_out(&mut self, thread: u32, search: bool) -> Option<(u32, Caller)> {
-        let process = proc::process_of(thread).ok()?;
-        let line = proc::line(process, self.init).ok()?;
+    fn process_of(&mut self, thread: u32) -> Option<u32> {
+        self.thread(thread).map(|known| known.process)
+    }
+
+    fn thread(&mut self, thread: u32) -> Option<&Thread> {
+        let stale = |known: &Thread| known.inexact.as_ref().is_some_and(|entry| !entry.has_thread(thread));
+        if self.threads.get(&thread).is_none_or(stale) {
+            self.threads.remove(&thread);
+            let found = Thread::of(thread)?;
+            if self.threads.len() >= self.most {
+                self.threads.clear();
+            }
+            self.threads.insert(thread, found);
+        }
+        self.threads.get(&thread)
+    }
+
+    fn find_out(&mut self, process: u32, search: bool) -> Caller {
         let mut chain = Vec::new();
         let mut child: Option<Member> = None;
-        for stat in line.into_iter().take(DEEPEST) {
-            // Init's own program cannot be looked at from outside; the chain then ends before it.
-            let Some((member, program)) = self.program(stat, search) else { break };
+        let mut next = self.look(process).then_some(process);
+        while let Some(pid) = next.filter(|_| chain.len() < DEEPEST) {
+            let Some(known) = self.processes.get(&pid) else { break };
+            let member = known.member();
             if child.is_some_and(|child| !self.lineage.descends(child, member)) {
                 break;
             }
+            let mut program = known.program.clone();
+            // Init is Creel itself, which maps nothing but itself.
+            if search && pid != self.init {
+                let code = || self.code.foreign(&known.entry, &program, known.executable.file());
+                program.foreign_code = self.lineage.code(member).or_else(code);
+            }
             chain.push(program);
             child = Some(member);
+            next = self.parent(pid);
         }
-        (!chain.is_empty()).then_some((process, Caller { chain }))
+        Caller { chain }
     }
 
-    fn program(&mut self, stat: Stat, search: bool) -> Option<(Member, Program)> {
-        let pid = stat.identity.pid;
-        let path = proc::executable(pid).ok()?;
-        let file = proc::open_executable(pid).ok()?;
-        let executable = file.metadata().ok().map(|meta| (meta.dev(), meta.ino()));
-        let member = Member { stat, executable };
-        let digest = self.digests.of(&file);
-        let mut program = Program { pid, path, digest, foreign_code: None };
-        if search {
-            program.foreign_code = self.lineage.code(member).or_else(|| foreign_code(&program, executable));
+    /// The parent of a process that was looked at, looked at in its turn.
+    fn parent(&mut self, pid: u32) -> Option<u32> {
+        if pid == self.init {
+            return None;
         }
-        Some((member, program))
+        let known = self.processes.get(&pid)?;
+        // Who init has adopted stays init's.
+        if self.init_is_closed && known.stat.parent == self.init {
+            return None;
+        }
+        if let Some(seen) = known.parent
+            && self.look(seen.pid)
+            && self.processes.get(&seen.pid)?.stat.identity == seen
+        {
+            return Some(seen.pid);
+        }
+        let now = self.processes.get(&pid)?.entry.stat().ok()?;
+        let parent = Some(now.parent).filter(|&parent| parent != 0 && self.look(parent))?;
+        let identity = self.processes.get(&parent)?.stat.identity;
+        let known = self.processes.get_mut(&pid)?;
+        (known.stat, known.parent) = (now, Some(identity));
+        Some(parent)
     }
-}
 
-/// The first file with executable code in the process, other than the program itself, that the agent could have
-/// written. What cannot be told counts as written by it.
-fn foreign_code(program: &Program, executable: Option<FileId>) -> Option<PathBuf> {
-    let Ok(mappings) = proc::executable_mappings(program.pid) else { return Some(program.path.clone()) };
-    let own = |mapping: &proc::Mapping| {
-        mapping.path == program.path && executable.is_some_and(|(_, inode)| inode == mapping.file.2)
-    };
-    let ground = Ground::of(program.pid);
-    mappings
-        .into_iter()
-        .find(|mapping| !own(mapping) && !ground.as_ref().is_some_and(|ground| ground.carries(mapping)))
-        .map(|mapping| mapping.path)
+    /// Whether the process runs a program that can be looked at; then it is among those that are known.
+    fn look(&mut self, pid: u32) -> bool {
+        // Init lives as long as anybody, and never becomes another program.
+        if self.processes.get(&pid).is_some_and(|known| pid == self.init || known.holds()) {
+            return true;
+        }
+        self.processes.remove(&pid);
+        if pid == self.init && self.init_is_closed {
+            return false;
+        }
+        match self.read(pid) {
+            Ok(process) => {
+                if self.processes.len() >= self.most {
+                    self.processes.clear();
+                }
+                self.processes.insert(pid, process);
+                true
+            }
+            Err(errno) => {
+                self.init_is_closed |= pid == self.init && errno == Errno::ACCESS;
+                false
+            }
+        }
+    }
+
+    fn read(&mut self, pid: u32) -> Result<Process, Errno> {
+        let read = || {
+            let entry = Entry::of(pid)?;
+            let (path, file, stat) = (entry.executable_path()?, entry.executable()?, entry.stat()?);
+            Ok((entry, path, State::of(&file), stat))
+        };
+        let (entry, path, executable, stat) = read().map_err(|error: creel_kernel::SysError| error.errno)?;
+        let digest = self.digests.known(executable).or_else(|| {
+            let file = entry.open_executable().ok()?;
+            self.digests.of(&file)
+        });
+        let program = Program { pid, path, digest, foreign_code: None };
+        Ok(Process { entry, stat, parent: None, executable, program, caller: None })
+    }
 }
 
 #[cfg(test)]
@@ -169,7 +280,7 @@ mod tests {
     #[test]
     fn a_process_is_its_executable_and_its_parents() {
         let me = std::process::id();
-        let mut callers = Callers::new(1);
+        let mut callers = Callers::new(1, MOST);
         let caller = callers.of(me);
         assert_eq!(caller.chain[0].path, std::env::current_exe().unwrap());
         assert_eq!(caller.chain[0].pid, me);
@@ -185,7 +296,7 @@ mod tests {
         let program = dir.path().join("program");
         std::fs::copy("/bin/sleep", &program).unwrap();
         let mut child = std::process::Command::new(&program).arg("60").spawn().unwrap();
-        let caller = Callers::new(1).searched(child.id());
+        let caller = Callers::new(1, MOST).searched(child.id());
         let _ = child.kill();
         child.wait().unwrap();
         assert_eq!(caller.chain[0].path, program);
@@ -194,6 +305,6 @@ mod tests {
 
     #[test]
     fn nobody_is_not_somebody() {
-        assert!(Callers::new(1).searched(u32::try_from(i32::MAX).unwrap()).chain.is_empty());
+        assert!(Callers::new(1, MOST).searched(u32::try_from(i32::MAX).unwrap()).chain.is_empty());
     }
 }

@@ -1,36 +1,44 @@
 //! SHA-256 of executables, each file read once as long as it does not change.
 
+use super::lineage::FileId;
 use creel_types::Digest;
+use rustix::fs::{FileType, Stat, fstat};
 use sha2::{Digest as _, Sha256};
 use std::collections::HashMap;
-use std::fs::{File, Metadata};
+use std::fs::File;
 use std::io::Read;
 use std::os::unix::fs::MetadataExt;
 
 /// The largest executable that is read, in bytes; of a larger one there is no digest.
-const LARGEST: u64 = 1 << 30;
+const LARGEST: i64 = 1 << 30;
 /// How many files are remembered; then all are forgotten at once.
 const MOST: usize = 4096;
 
 /// What tells one state of one file from another.
-#[derive(PartialEq, Eq, Hash)]
-struct State {
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct State {
     device: u64,
     inode: u64,
-    size: u64,
-    modified: (i64, i64),
-    changed: (i64, i64),
+    size: i64,
+    modified: (i64, u64),
+    changed: (i64, u64),
 }
 
 impl State {
-    fn of(meta: &Metadata) -> Self {
+    /// As the kernel says.
+    pub fn of(stat: &Stat) -> Self {
         Self {
-            device: meta.dev(),
-            inode: meta.ino(),
-            size: meta.size(),
-            modified: (meta.mtime(), meta.mtime_nsec()),
-            changed: (meta.ctime(), meta.ctime_nsec()),
+            device: stat.st_dev,
+            inode: stat.st_ino,
+            size: stat.st_size,
+            modified: (stat.st_mtime, stat.st_mtime_nsec),
+            changed: (stat.st_ctime, stat.st_ctime_nsec),
         }
+    }
+
+    /// Which file it is.
+    pub fn file(&self) -> FileId {
+        (self.device, self.inode)
     }
 }
 
@@ -38,7 +46,7 @@ impl State {
 pub struct Digests {
     known: HashMap<State, Digest>,
     /// Creel's own binary, which init is until it executes a command: large, and no program of the agent's.
-    own: Option<(u64, u64)>,
+    own: Option<FileId>,
 }
 
 impl Default for Digests {
@@ -50,23 +58,29 @@ impl Default for Digests {
 
 impl Digests {
     /// Creel's own binary, by device and inode.
-    pub fn own(&self) -> Option<(u64, u64)> {
+    pub fn own(&self) -> Option<FileId> {
         self.own
+    }
+
+    /// The digest of a file in this state, if it was read before.
+    pub fn known(&self, state: State) -> Option<Digest> {
+        self.known.get(&state).copied()
     }
 
     /// The digest of a regular file; `None` when it is none, too large, Creel's own, or cannot be read.
     pub fn of(&mut self, file: &File) -> Option<Digest> {
-        let meta = file.metadata().ok().filter(|meta| meta.is_file() && meta.len() <= LARGEST)?;
-        if self.own == Some((meta.dev(), meta.ino())) {
+        let stat = fstat(file).ok()?;
+        let state = State::of(&stat);
+        let regular = FileType::from_raw_mode(stat.st_mode).is_file();
+        if !regular || state.size > LARGEST || self.own == Some(state.file()) {
             return None;
         }
-        let state = State::of(&meta);
         if let Some(known) = self.known.get(&state) {
             return Some(*known);
         }
         let digest = read(file)?;
         // A file that changed while it was read is read again next time.
-        if State::of(&file.metadata().ok()?) == state {
+        if State::of(&fstat(file).ok()?) == state {
             if self.known.len() >= MOST {
                 self.known.clear();
             }

@@ -14,6 +14,7 @@
 //! It still does not count as a child of the new program, unless it runs the same executable as that.
 
 use creel_kernel::proc::{Identity, Stat};
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 
@@ -116,11 +117,11 @@ impl Note {
     }
 
     /// What it runs, as far as it is certain.
-    fn now(&mut self, executable: Option<FileId>) -> Run {
+    fn now(&mut self, executable: Option<FileId>) -> Cow<'_, Run> {
         self.settle(executable);
         match &self.next {
-            Some((next, _)) => next.clone().or(self.run.clone()),
-            None => self.run.clone(),
+            Some((next, _)) => Cow::Owned(next.clone().or(self.run.clone())),
+            None => Cow::Borrowed(&self.run),
         }
     }
 }
@@ -164,7 +165,7 @@ impl Lineage {
     /// The code that was brought into what the process runs.
     pub fn code(&mut self, process: Member) -> Option<PathBuf> {
         match self.notes.get_mut(&process.stat.identity) {
-            Some(note) => note.now(process.executable).code,
+            Some(note) => note.now(process.executable).code.clone(),
             None => self.is_tainted(process.executable).then(|| PathBuf::from("origin unknown")),
         }
     }

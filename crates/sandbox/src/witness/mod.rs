@@ -7,6 +7,7 @@
 
 mod becoming;
 mod callers;
+mod code;
 mod digests;
 mod environment;
 mod execution;
@@ -34,20 +35,28 @@ use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
-use wanted::Wanted;
+use wanted::{Socket, Wanted};
 
 /// Ports where HTTP is customary: a refusal there is said in HTTP, by the proxy, and not by `connect`.
 const CUSTOMARY_HTTP: [u16; 10] = [80, 443, 3000, 5000, 8000, 8008, 8080, 8443, 8888, 9000];
 
+/// How many descriptors the witness holds when it may: half of them sockets that are about to arrive, half threads and
+/// processes.
+pub const MOST_DESCRIPTORS: usize = 8448;
+
 /// What the proxy asks.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub struct Witness {
     flows: Arc<Flows>,
 }
 
 impl creel_proxy::Witness for Witness {
     fn who(&self, source: SocketAddr, destination: SocketAddr) -> Option<Arc<Caller>> {
-        self.flows.take(source, destination)
+        self.flows.connected(source, destination)
+    }
+
+    fn who_asked(&self, source: SocketAddr, destination: SocketAddr) -> Option<Arc<Caller>> {
+        self.flows.asked(source, destination)
     }
 }
 
@@ -65,6 +74,8 @@ pub struct Setting {
     pub names: Synthetic,
     /// Commands that init was told to run, in order.
     pub ordered: Ordered,
+    /// How many descriptors may be held.
+    pub descriptors: usize,
 }
 
 /// Commands that init was told to run, in order. A process that init forks has init's memory until it executes, and
@@ -73,10 +84,10 @@ pub type Ordered = Arc<Mutex<VecDeque<Vec<OsString>>>>;
 
 /// Starts to serve the listener.
 pub fn start(setting: Setting) -> io::Result<Witness> {
-    let witness = Witness::default();
+    let witness = Witness { flows: Arc::new(Flows::within(setting.descriptors / 2)) };
     let server = Server {
         listener: Listener::new(setting.listener),
-        callers: Callers::new(setting.init),
+        callers: Callers::new(setting.init, setting.descriptors / 4),
         flows: Arc::clone(&witness.flows),
         cell: setting.cell,
         scribe: setting.scribe,
@@ -114,13 +125,23 @@ impl Server {
     }
 
     /// Waits for a call; false when nobody is left to call.
-    fn wait(&self) -> bool {
+    fn wait(&mut self) -> bool {
         loop {
-            let mut fds = [PollFd::new(&self.listener, PollFlags::IN)];
+            let called = PollFd::new(&self.listener, PollFlags::IN);
+            // Where the mounts cannot be watched, the listener stands there twice.
+            let mounts = self.callers.mounts().unwrap_or_else(|| called.clone());
+            let mut fds = [called, mounts];
             match poll(&mut fds, None) {
-                Err(Errno::INTR) => {}
+                Err(Errno::INTR) => continue,
                 Err(_) => return false,
-                Ok(_) => return fds[0].revents().contains(PollFlags::IN),
+                Ok(_) => {}
+            }
+            let [called, mounts] = fds.map(|fd| fd.revents());
+            if mounts.contains(PollFlags::PRI) {
+                self.callers.mounts_changed();
+            }
+            if !called.is_empty() {
+                return called.contains(PollFlags::IN);
             }
         }
     }
@@ -132,8 +153,7 @@ impl Server {
     fn connect(&mut self, call: &Call) -> Result<(), Errno> {
         let wanted = wanted::read(call)?;
         let Wanted::Address(destination) = wanted else { return Ok(()) };
-        let pidfd = self.callers.descriptor(call.thread)?;
-        let Some(socket) = wanted::socket(&pidfd, call, destination) else { return Ok(()) };
+        let Some(socket) = self.socket(call, destination) else { return Ok(()) };
         let caller = if self.wants_code(destination) {
             self.callers.searched(call.thread)
         } else {
@@ -145,9 +165,19 @@ impl Server {
         if socket.is_stream() {
             self.refuse_hopeless(destination, &caller)?;
         }
-        let source = socket.pin(destination)?;
-        self.flows.note(source, destination, caller);
+        let Some(source) = socket.pin(destination)? else { return Ok(()) };
+        let ends = (source, destination);
+        if socket.is_stream() {
+            self.flows.connects(ends, caller, socket.into());
+        } else {
+            self.flows.asks(ends, caller, socket.into());
+        }
         Ok(())
+    }
+
+    fn socket(&mut self, call: &Call, destination: SocketAddr) -> Option<Socket> {
+        let number = i32::try_from(call.args[0].cast_signed()).ok()?;
+        Socket::of(self.callers.descriptor(call.thread, number).ok()?, destination)
     }
 
     /// Whether a rule for this destination asks who calls, so that foreign code must be looked for.

@@ -2,8 +2,8 @@
 
 use creel_kernel::notify::{self, Call};
 use rustix::io::Errno;
-use rustix::net::sockopt::{self, socket_type};
-use rustix::net::{SocketType, bind, getsockname};
+use rustix::net::sockopt::socket_type;
+use rustix::net::{SocketType, bind, getpeername, getsockname};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
@@ -62,37 +62,50 @@ pub struct Socket {
     stream: bool,
 }
 
-/// Duplicates the caller's socket: a stream, or a datagram socket that is about to ask DNS. Everything else is left
-/// to the kernel, which refuses it by its own rules.
-pub fn socket(pidfd: &OwnedFd, call: &Call, destination: SocketAddr) -> Option<Socket> {
-    let number = i32::try_from(call.args[0].cast_signed()).ok()?;
-    let fd = notify::descriptor(pidfd, number).ok()?;
-    match socket_type(&fd).ok()? {
-        SocketType::STREAM => Some(Socket { fd, stream: true }),
-        SocketType::DGRAM if destination.port() == DNS => Some(Socket { fd, stream: false }),
-        _ => None,
-    }
-}
-
 impl Socket {
+    /// The caller's socket, as duplicated: a stream, or a datagram socket that is about to ask DNS. Everything else is
+    /// left to the kernel, which refuses it by its own rules.
+    pub fn of(fd: OwnedFd, destination: SocketAddr) -> Option<Self> {
+        match socket_type(&fd).ok()? {
+            SocketType::STREAM => Some(Self { fd, stream: true }),
+            SocketType::DGRAM if destination.port() == DNS => Some(Self { fd, stream: false }),
+            _ => None,
+        }
+    }
+
     /// Whether it is a stream socket.
     pub fn is_stream(&self) -> bool {
         self.stream
     }
 
-    /// Gives the socket its source port, where it has none, and says what it is.
-    pub fn pin(&self, destination: SocketAddr) -> Result<SocketAddr, Errno> {
-        let now = local(self.fd.as_fd())?;
+    /// Gives the socket its source port, where it has none, and says what it is; `None` for a stream that is connected
+    /// already, because that one has arrived.
+    pub fn pin(&self, destination: SocketAddr) -> Result<Option<SocketAddr>, Errno> {
+        let mut now = local(self.fd.as_fd())?;
         if now.port() != 0 {
-            return Ok(now);
+            let arrived = self.stream && getpeername(&self.fd).is_ok();
+            return Ok((!arrived).then_some(now));
         }
-        let _ = sockopt::set_ip_freebind(&self.fd, false);
-        match bind(&self.fd, &source_for(now.ip(), destination.ip())) {
-            // Bound by another thread in the meantime, or by the program to an address without a port.
-            Ok(()) | Err(Errno::INVAL) => {}
-            Err(errno) => return Err(errno),
+        for _ in 0..2 {
+            match bind(&self.fd, &source_for(now.ip(), destination.ip())) {
+                // Bound by another thread in the meantime.
+                Ok(()) | Err(Errno::INVAL) => {}
+                Err(errno) => return Err(errno),
+            }
+            now = local(self.fd.as_fd())?;
+            if now.port() != 0 {
+                return Ok(Some(now));
+            }
+            // The program wants `connect` to choose the port, when it is too late to note it.
+            let _ = creel_kernel::socket::choose_port_at_bind(&self.fd);
         }
-        local(self.fd.as_fd())
+        Err(Errno::ADDRNOTAVAIL)
+    }
+}
+
+impl From<Socket> for OwnedFd {
+    fn from(socket: Socket) -> Self {
+        socket.fd
     }
 }
 
