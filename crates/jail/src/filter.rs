@@ -287,8 +287,8 @@ mod tests {
     }
 
     #[test]
-    fn who_connects_and_what_is_executed_is_asked() {
-        for number in [libc::SYS_connect, libc::SYS_execve, libc::SYS_execveat] {
+    fn who_connects_and_what_is_executed_and_begins_is_asked() {
+        for number in [libc::SYS_connect, libc::SYS_execve, libc::SYS_execveat, libc::SYS_set_tid_address] {
             check(&[(number, [0; 3], verdict::NOTIFY)]);
         }
     }

@@ -47,7 +47,8 @@ pub struct Started {
     pub tcp: Vec<OwnedFd>,
     /// UDP sockets (nonblocking, with packet information) that receive everything sent to port 53: IPv4, IPv6.
     pub dns: Vec<OwnedFd>,
-    /// The seccomp listener: `connect`, `execve` and `execveat` wait here for an answer.
+    /// The seccomp listener: `connect`, `execve`, `execveat` and `set_tid_address` wait here for an
+    /// answer.
     pub notify: OwnedFd,
     /// The master of the command's terminal, where the plan asks for one.
     pub terminal: Option<OwnedFd>,

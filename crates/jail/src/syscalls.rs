@@ -38,8 +38,9 @@ const FUTEX_WAKE: i64 = 454;
 const FUTEX_WAIT: i64 = 455;
 const FUTEX_REQUEUE: i64 = 456;
 
-/// The warden is asked: who connects, and what is executed.
-const ASKED: &[i64] = &[libc::SYS_connect, libc::SYS_execve, libc::SYS_execveat];
+/// The warden is asked: who connects, what is executed, and with what it begins. Every C library makes the last call
+/// before any code runs that its loader was told to bring in, and threads and forks do without it (but musl's forks).
+const ASKED: &[i64] = &[libc::SYS_connect, libc::SYS_execve, libc::SYS_execveat, libc::SYS_set_tid_address];
 
 const CHECKED: &[(i64, Check)] = &[
     (libc::SYS_clone, Check::NoNamespaces),
@@ -154,7 +155,7 @@ const ALLOWED: &[&[i64]] = &[
     // Processes, threads and signals of the sandbox's own.
     &[
         libc::SYS_exit, libc::SYS_exit_group, libc::SYS_wait4, libc::SYS_waitid, libc::SYS_kill, libc::SYS_tkill,
-        libc::SYS_tgkill, libc::SYS_pidfd_open, libc::SYS_pidfd_send_signal, libc::SYS_set_tid_address,
+        libc::SYS_tgkill, libc::SYS_pidfd_open, libc::SYS_pidfd_send_signal,
         libc::SYS_set_robust_list, libc::SYS_get_robust_list, libc::SYS_futex, libc::SYS_futex_waitv,
         FUTEX_WAKE, FUTEX_WAIT, FUTEX_REQUEUE, libc::SYS_rseq, libc::SYS_prctl,
         libc::SYS_getpid, libc::SYS_getppid, libc::SYS_gettid, libc::SYS_getpgid, libc::SYS_setpgid,

@@ -66,6 +66,22 @@ fn start<'a>(path: &str, bytes: &'a mut [u8]) -> Result<&'a [u8], SysError> {
     Ok(&bytes[..read])
 }
 
+/// Reads the environment that a process's program began with, as its memory shows it now; false when it is longer than
+/// `most` bytes.
+pub fn environment(id: u32, buffer: &mut Vec<u8>, most: usize) -> Result<bool, SysError> {
+    const PIECE: usize = 16 * 1024;
+    let path = format!("/proc/{id}/environ");
+    let file = open(&path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).named("open", &path)?;
+    buffer.clear();
+    while buffer.len() <= most {
+        buffer.reserve(PIECE);
+        if rustix::io::read(&file, rustix::buffer::spare_capacity(buffer)).named("read", &path)? == 0 {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
 /// The threads of a process.
 pub fn threads(pid: u32) -> Result<Vec<u32>, SysError> {
     numbers(&format!("/proc/{pid}/task"))
@@ -217,6 +233,27 @@ mod tests {
         assert_eq!(parent, child.id());
         assert!(all.contains(&sleeper.unwrap()) && bounded.is_none());
         assert!((before..=now()).contains(&sleeper.unwrap().started));
+    }
+
+    #[test]
+    fn an_environment_is_what_the_program_began_with() {
+        let mut child = std::process::Command::new("sleep")
+            .arg("60")
+            .env_clear()
+            .envs([("A", "b"), ("C", "")])
+            .spawn()
+            .unwrap();
+        let mut text = Vec::new();
+        let mut read = Ok(true);
+        // The program is given it a moment after its parent goes on.
+        while text.is_empty() && read.is_ok() {
+            read = environment(child.id(), &mut text, 100);
+        }
+        let read = [read, environment(child.id(), &mut Vec::new(), 3)];
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert_eq!((read, text.as_slice()), ([Ok(true), Ok(false)], b"A=b\0C=\0".as_slice()));
+        assert!(environment(child.id(), &mut text, 100).is_err());
     }
 
     #[test]

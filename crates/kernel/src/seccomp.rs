@@ -22,6 +22,8 @@ pub mod verdict {
 
 /// `connect(2)` on this machine's own architecture.
 pub const CONNECT: i64 = libc::SYS_connect;
+/// `set_tid_address(2)` on this machine's own architecture.
+pub const SET_TID_ADDRESS: i64 = libc::SYS_set_tid_address;
 /// `execveat(2)` on this machine's own architecture.
 pub const EXECVEAT: i64 = libc::SYS_execveat;
 

@@ -252,7 +252,6 @@ int main(void) {
 "#;
 
 #[test]
-#[ignore = "known race: the environment is judged at execve and read again by the kernel"]
 fn an_environment_that_is_exchanged_during_execve_brings_nothing_in() {
     let (scene, upstream) = only_curl();
     let begin = "FILE *f = ";

@@ -11,6 +11,7 @@
 use super::becoming;
 use super::code::Code;
 use super::digests::{Digests, State};
+use super::environment;
 use super::lineage::{Announced, Lineage, Member};
 use creel_kernel::notify::{self, Call, Pidfd};
 use creel_kernel::proc::{self, Entry, Identity, Stat};
@@ -19,6 +20,7 @@ use rustix::event::PollFd;
 use rustix::io::Errno;
 use std::collections::HashMap;
 use std::os::fd::OwnedFd;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 /// How many threads are remembered, and how many processes; then all are forgotten at once.
@@ -79,6 +81,7 @@ pub struct Callers {
     digests: Digests,
     lineage: Lineage,
     code: Code,
+    environment: Vec<u8>,
 }
 
 impl Callers {
@@ -93,6 +96,7 @@ impl Callers {
             digests: Digests::default(),
             lineage: Lineage::default(),
             code: Code::of(init),
+            environment: Vec::new(),
         }
     }
 
@@ -159,6 +163,19 @@ impl Callers {
     /// Remembers what is about to be executed.
     pub fn note(&mut self, announced: Announced) {
         self.lineage.announce(announced, becoming::lives);
+    }
+
+    /// Looks at what the thread's program began with; to be given back through [`Callers::found`] when the call still
+    /// waits then.
+    pub fn begun(&mut self, thread: u32) -> Option<(Member, PathBuf)> {
+        let code = environment::begun_with(thread, &mut self.environment)?;
+        let stat = proc::stat(proc::process_of(thread).ok()?).ok()?;
+        Some((becoming::member(stat), code))
+    }
+
+    /// Remembers code that a program began with.
+    pub fn found(&mut self, (process, code): (Member, PathBuf)) {
+        self.lineage.found(process, &code);
     }
 
     /// Forgets the thread's process: it is about to become another program.

@@ -1,16 +1,25 @@
 //! Which code the environment of a new program brings in: what the dynamic loader, iconv and OpenSSL load because a
 //! variable says so.
 //!
-//! It is read at the notification of `execve`, before any code of the program runs, because code that was brought in
-//! can hide afterwards: it can replace its own mapping by anonymous memory and overwrite `/proc/PID/environ`.
+//! It is read before any code runs that it brings in, because that can hide afterwards: it can replace its own mapping
+//! by anonymous memory and overwrite `/proc/PID/environ`. And it is read twice. At `execve` it is what the caller asks
+//! for; but the kernel reads the caller's memory again, which another thread may have changed in between. So what the
+//! new program really began with is read at its `set_tid_address`: glibc's loader makes that call after it has mapped
+//! what it was told to and before it runs any of it (relocation, constructors; before it opens the modules of
+//! `LD_AUDIT`), and musl's before it looks for libraries. The memory is the new program's own by then: nobody shares
+//! it, and nobody else in a sandbox may write it. A program that never makes the call has no loader that would read
+//! these variables.
 //!
-//! **What stays possible.** The kernel reads the same memory again, so another thread that shares it can exchange the
-//! environment between the two. Code that a program loads for any other reason (an option, a configuration file, a
-//! module of its language) is seen only as long as it stays mapped from its file. Anonymous executable memory is not
-//! held against a program, because just-in-time compilers need it.
+//! The call itself tells nothing of who makes it: any code may, at any time, also while an `execve` of its process is
+//! on its way. So it only ever adds to what is known.
+//!
+//! **What stays possible.** Code that a program loads for any other reason (an option, a configuration file, a module
+//! of its language) is seen only as long as it stays mapped from its file. Anonymous executable memory is not held
+//! against a program, because just-in-time compilers need it.
 
 use super::ground::Ground;
 use super::memory::Memory;
+use creel_kernel::proc;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -18,6 +27,10 @@ use std::path::{Path, PathBuf};
 /// How many variables are looked at, and how many bytes of one that matters. What is longer counts as foreign.
 const MOST: usize = 8192;
 const LONGEST: usize = 64 * 1024;
+/// More than the kernel gives any program (three quarters of 8 MiB).
+const MOST_BYTES: usize = 8 << 20;
+
+const UNREADABLE: &str = "an environment that cannot be read";
 
 /// What a variable lists.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -45,7 +58,7 @@ const VARIABLES: [(&str, &[u8], Lists); 7] = [
 /// read or told counts as that.
 pub fn brought_in(memory: &mut Memory, envp: u64, ground: Option<&Ground>) -> Option<PathBuf> {
     let (pointers, whole) = memory.pointers(envp, MOST);
-    let unknown = || Some(PathBuf::from("an environment that cannot be read"));
+    let unknown = || Some(PathBuf::from(UNREADABLE));
     if !whole {
         return unknown();
     }
@@ -62,6 +75,22 @@ pub fn brought_in(memory: &mut Memory, envp: u64, ground: Option<&Ground>) -> Op
         }
     }
     None
+}
+
+/// The same of the environment that the thread's program began with. `buffer` is room that can be used again.
+pub fn begun_with(thread: u32, buffer: &mut Vec<u8>) -> Option<PathBuf> {
+    if !proc::environment(thread, buffer, MOST_BYTES).unwrap_or(false) {
+        return Some(PathBuf::from(UNREADABLE));
+    }
+    let mut ground = None;
+    buffer.split(|&b| b == 0).find_map(|text| {
+        let variable = VARIABLES.iter().find(|(name, ..)| names(text, name))?;
+        if text.len() > LONGEST {
+            return Some(variable.0.into());
+        }
+        let ground = ground.get_or_insert_with(|| Ground::of(thread));
+        judge(*variable, &text[variable.0.len() + 1..], ground.as_ref())
+    })
 }
 
 fn names(start: &[u8], name: &str) -> bool {
@@ -131,6 +160,37 @@ mod tests {
         }
         let second = found(&["LD_PRELOAD=libc.so.6", &format!("LD_PRELOAD={dir}/e.so")]);
         assert_eq!(second, Some(format!("{dir}/e.so")), "the loader may take either of two");
+    }
+
+    /// Waits until a program that was executed has its environment.
+    fn begins(pid: u32) {
+        let mut text = Vec::new();
+        while text.is_empty() {
+            proc::environment(pid, &mut text, MOST_BYTES).unwrap();
+        }
+    }
+
+    #[test]
+    fn what_a_program_began_with_is_judged_alike() {
+        let dir = tempfile::tempdir().unwrap();
+        let dir = dir.path().to_str().unwrap();
+        let long = "x".repeat(LONGEST);
+        for (name, value, expected) in [
+            ("LD_LIBRARY_PATH", dir, Some(dir)),
+            ("LD_PRELOAD", "libm.so.6", None),
+            ("LD_PRELOADED", dir, None),
+            ("LD_AUDIT", &long, Some("LD_AUDIT")),
+        ] {
+            let mut command = std::process::Command::new("/bin/sleep");
+            let mut child = command.arg("60").env_clear().env("A", "b").env(name, value).spawn().unwrap();
+            begins(child.id());
+            let found = begun_with(child.id(), &mut Vec::new());
+            child.kill().unwrap();
+            child.wait().unwrap();
+            assert_eq!(found.as_deref(), expected.map(Path::new), "{name}");
+        }
+        let nobody = u32::try_from(i32::MAX).unwrap();
+        assert!(begun_with(nobody, &mut Vec::new()).is_some());
     }
 
     #[test]

@@ -16,7 +16,7 @@
 use creel_kernel::proc::{Identity, Stat};
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// How many processes are remembered; then those that ended are forgotten.
 pub const MOST: usize = 4096;
@@ -76,6 +76,8 @@ pub struct Announced {
 #[derive(Debug, Clone, Default)]
 struct Run {
     code: Option<PathBuf>,
+    /// Whether the warden ordered it; then its environment is the operator's.
+    ordered: bool,
     elders: Elders,
     /// Whether nobody but its own children can descend from it.
     alone: bool,
@@ -90,6 +92,7 @@ impl Run {
         elders.more |= earlier.elders.more;
         Self {
             code: self.code.or(earlier.code),
+            ordered: self.ordered && earlier.ordered,
             elders,
             alone: self.alone && earlier.alone,
             since: self.since.max(earlier.since),
@@ -146,7 +149,7 @@ impl Lineage {
         }
         let identity = process.stat.identity;
         let alone = elders.known.is_empty() && !elders.more && !threads;
-        let next = Run { code, elders, alone, since: at };
+        let next = Run { code, ordered, elders, alone, since: at };
         if !self.notes.contains_key(&identity) {
             self.make_room(lives);
             let fork = self.fork(process, parent, ordered);
@@ -160,6 +163,23 @@ impl Lineage {
             None => next,
         };
         note.next = Some((next, process.executable));
+    }
+
+    /// Remembers code that is found to be brought into what the process runs. One that never executed anything is
+    /// judged by the process that it was forked from.
+    pub fn found(&mut self, process: Member, code: &Path) {
+        let Some(note) = self.notes.get_mut(&process.stat.identity) else { return };
+        note.settle(process.executable);
+        let runs = std::iter::once(&mut note.run).chain(note.next.as_mut().map(|(next, _)| next));
+        let mut any = false;
+        for run in runs.filter(|run| !run.ordered) {
+            run.code.get_or_insert_with(|| code.to_owned());
+            any = true;
+        }
+        if any {
+            let file = process.executable.map(|file| vec![file]);
+            self.taint(file.map_or(Becoming::Anything, Becoming::Files));
+        }
     }
 
     /// The code that was brought into what the process runs.
@@ -297,6 +317,27 @@ mod tests {
         announce(&mut lineage, executes(member(8, 7, CURL)));
         assert!(lineage.code(member(8, 7, CURL)).is_some());
         assert!(lineage.code(member(8, 7, SHELL)).is_none());
+    }
+
+    #[test]
+    fn code_that_is_found_when_a_program_begins_is_in_it_and_makes_its_forks_unknown() {
+        let mut lineage = Lineage::default();
+        let found = |lineage: &mut Lineage, process| lineage.found(process, Path::new("/workspace/evil.so"));
+        announce(&mut lineage, executes(member(7, 1, SHELL)));
+        found(&mut lineage, member(7, 1, CURL));
+        announce(&mut lineage, executes(member(7, 1, CURL)));
+        assert_eq!(lineage.code(member(7, 1, CURL)), evil());
+        assert_eq!(lineage.code(member(8, 7, CURL)), Some("origin unknown".into()));
+        assert_eq!(lineage.code(member(7, 1, SHELL)), None, "the next program is another");
+        // Another thread that lays a false trail while the call is on its way.
+        announce(&mut lineage, executes(member(9, 1, SHELL)));
+        found(&mut lineage, member(9, 1, SHELL));
+        assert_eq!(lineage.code(member(9, 1, CURL)), evil());
+        announce(&mut lineage, Announced { ordered: true, ..executes(member(10, 1, SHELL)) });
+        found(&mut lineage, member(10, 1, PERL));
+        found(&mut lineage, member(11, 10, PERL));
+        assert_eq!(lineage.code(member(10, 1, PERL)), None, "the operator chose it");
+        assert_eq!(lineage.code(member(11, 10, PERL)), None);
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! Who does what: answers the seccomp notifications of `connect`, `execve` and `execveat`.
+//! Who does what: answers the seccomp notifications of `connect`, `execve` and `execveat`, and of `set_tid_address`,
+//! which a new program calls before anything that could hide (see `environment`).
 //!
 //! A thread of its own, so that a caller never waits for the proxy. At `connect` it learns which program calls, pins
 //! the socket's source port, notes both, and lets the call go on; the proxy asks with the two addresses of the
@@ -147,7 +148,23 @@ impl Server {
     }
 
     fn judge(&mut self, call: &Call) -> Result<(), Errno> {
-        if i64::from(call.number) == seccomp::CONNECT { self.connect(call) } else { self.execute(call) }
+        match i64::from(call.number) {
+            seccomp::CONNECT => self.connect(call),
+            seccomp::SET_TID_ADDRESS => self.begin(call),
+            _ => self.execute(call),
+        }
+    }
+
+    /// A program begins.
+    fn begin(&mut self, call: &Call) -> Result<(), Errno> {
+        let found = self.callers.begun(call.thread);
+        if !self.listener.still_waits(call) {
+            return Err(Errno::SRCH);
+        }
+        if let Some(found) = found {
+            self.callers.found(found);
+        }
+        Ok(())
     }
 
     fn connect(&mut self, call: &Call) -> Result<(), Errno> {
@@ -221,9 +238,8 @@ impl Server {
         if !self.listener.still_waits(call) {
             return Err(Errno::SRCH);
         }
-        if let Some(announced) = announced {
-            self.callers.note(announced);
-        }
+        // What is not remembered would pass for a program that never executed anything.
+        self.callers.note(announced.ok_or(Errno::AGAIN)?);
         match event {
             // Only what init starts cannot be looked at: it is what the warden itself ordered.
             None => match self.ordered.lock().unwrap_or_else(PoisonError::into_inner).pop_front() {
