@@ -22,7 +22,7 @@ pub struct Call {
     /// The host that was called.
     pub host: HostName,
     /// Who called.
-    pub caller: Caller,
+    pub caller: Arc<Caller>,
     /// The API; nothing when the request was none of a model's.
     pub api: Option<Api>,
     /// The backend's name; nothing when the call was refused before it went there.
@@ -83,7 +83,7 @@ impl Call {
 }
 
 /// Who is told of each call.
-pub(crate) type Told = Arc<dyn Fn(Call) + Send + Sync>;
+pub(crate) type Told = Arc<dyn Fn(&Call) + Send + Sync>;
 
 /// A call under way. Dropping it tells of it, whatever became of it.
 pub(crate) struct Account {
@@ -94,10 +94,10 @@ pub(crate) struct Account {
 }
 
 impl Account {
-    pub(crate) fn open(host: &HostName, caller: &Caller, api: Option<Api>, told: Told) -> Self {
+    pub(crate) fn open(host: &HostName, caller: &Arc<Caller>, api: Option<Api>, told: Told) -> Self {
         let call = Call {
             host: host.clone(),
-            caller: caller.clone(),
+            caller: Arc::clone(caller),
             api,
             backend: None,
             model: None,
@@ -130,7 +130,7 @@ impl Drop for Account {
         self.call.bytes_up = asked.bytes;
         self.call.refused = self.call.refused.take().or(asked.refused);
         self.call.duration = self.begun.elapsed();
-        (self.told)(self.call.clone());
+        (self.told)(&self.call);
     }
 }
 

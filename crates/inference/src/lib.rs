@@ -27,6 +27,7 @@ mod named;
 mod pick;
 mod refuse;
 mod routes;
+mod signs;
 mod sse;
 mod target;
 mod usage;

@@ -5,6 +5,7 @@
 //! `stream_options.include_usage` states nothing, and then nothing is known: an estimate would look like a fact.
 
 use crate::pick::{Paths, Picker};
+use crate::signs::Signs;
 use crate::sse::{Events, Splitter};
 use crate::usage::Stated;
 use creel_audit::Tokens;
@@ -84,7 +85,7 @@ impl Meter {
     /// Looks at the next bytes.
     pub fn feed(&mut self, bytes: &[u8]) {
         match &mut self.0 {
-            Kind::Events(splitter, event) => splitter.feed(bytes, &mut **event),
+            Kind::Events(splitter, event) => read(splitter, event, bytes),
             Kind::Json(picker) => picker.feed(bytes),
             Kind::Blind => {}
         }
@@ -109,6 +110,21 @@ impl Meter {
     /// Whether the stream's last event has gone by.
     pub(crate) fn saw_last_event(&self) -> bool {
         matches!(&self.0, Kind::Events(_, event) if event.last)
+    }
+}
+
+/// Reads the events in `bytes` that may say something.
+fn read(splitter: &mut Splitter, event: &mut Event, bytes: &[u8]) {
+    let (mut signs, mut at) = (Signs::of(bytes), 0);
+    while at < bytes.len() {
+        if splitter.is_between() {
+            let passed = signs.pass(at);
+            if passed > at {
+                splitter.passed();
+                at = passed;
+            }
+        }
+        at += splitter.feed_event(&bytes[at..], event);
     }
 }
 
@@ -145,7 +161,38 @@ mod tests {
     const KNOWN: Tokens = Tokens { input: Some(100), output: Some(20), cached: None };
     const KNOWN_CACHE: Tokens = Tokens { input: Some(100), output: Some(20), cached: Some(0) };
 
-    fn read<'a>(mut meter: Meter, pieces: impl IntoIterator<Item = &'a [u8]>) -> Reading {
+    /// Lines that mean something to the meter, nearly do, or are in the way of it.
+    const LINES: &[&str] = &[
+        "data: {\"choices\":[]}",
+        "data: {\"usage\":{\"prompt_tokens\":1,\"completion_tokens\":2}}",
+        "data: {\"usage\":null,\"usage\":{\"prompt_tokens\":3}}",
+        "data: {\"usage\":{\"prompt_tokens\":4},\"usage\":null}",
+        "data: {\"us\\u0061ge\":{\"prompt_tokens\":5}}",
+        "data: {\"response\":{\"usage\":{\"output_tokens\":6}},\"type\":\"response.completed\"}",
+        "data: {\"type\":\"response.output_text.delta\",\"delta\":\"\\u00e9\"}",
+        "data: {\"type\":\"message_stop\"}",
+        "data: {\"usage\":",
+        "data: {\"prompt_tokens\":7}}",
+        "data: [DONE]",
+        "data: [DONE] ",
+        "data",
+        "event: \"usage\"",
+        ": \"usage\"",
+        "",
+    ];
+
+    /// What is read when every event is.
+    fn unpassed(bytes: &[u8]) -> Reading {
+        let mut meter = Meter::events();
+        let Kind::Events(splitter, event) = &mut meter.0 else { unreachable!() };
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            rest = &rest[splitter.feed_event(rest, &mut **event)..];
+        }
+        meter.finish()
+    }
+
+    fn reading<'a>(mut meter: Meter, pieces: impl IntoIterator<Item = &'a [u8]>) -> Reading {
         pieces.into_iter().for_each(|piece| meter.feed(piece));
         meter.finish()
     }
@@ -158,14 +205,14 @@ mod tests {
             (RESPONSES, KNOWN_CACHE),
             (MESSAGES, KNOWN_CACHE),
         ] {
-            assert_eq!(read(Meter::events(), [stream]), Reading { tokens, last_event: true });
+            assert_eq!(reading(Meter::events(), [stream]), Reading { tokens, last_event: true });
         }
     }
 
     #[test]
     fn a_cut_stream_gives_what_was_stated_before_the_cut() {
         let cut = MESSAGES.len() / 2;
-        let reading = read(Meter::events(), [&MESSAGES[..cut]]);
+        let reading = reading(Meter::events(), [&MESSAGES[..cut]]);
         assert_eq!(reading.tokens.input, Some(100));
         assert!(!reading.last_event);
     }
@@ -181,7 +228,7 @@ mod tests {
             ("text/plain", "", Tokens::default()),
         ] {
             assert_eq!(
-                read(Meter::of(content_type, encoding), [&json[..]]).tokens,
+                reading(Meter::of(content_type, encoding), [&json[..]]).tokens,
                 tokens,
                 "{content_type} {encoding}"
             );
@@ -202,7 +249,19 @@ mod tests {
                 pieces.push(piece);
                 rest = after;
             }
-            prop_assert_eq!(read(Meter::events(), pieces), read(Meter::events(), [stream]));
+            prop_assert_eq!(reading(Meter::events(), pieces), reading(Meter::events(), [stream]));
+        }
+
+        #[test]
+        fn passing_over_events_makes_no_difference(
+            lines in prop::collection::vec(prop::sample::select(LINES.to_vec()), 0..24),
+            ends in prop::collection::vec(prop::sample::select(vec!["\n", "\r\n", "\r", "\n\n", "\r\n\r\n", "\r\r"]), 1..5),
+            cut in 1..60_usize,
+        ) {
+            let text: String = lines.iter().zip(ends.iter().cycle()).flat_map(|(line, end)| [*line, *end]).collect();
+            let expected = unpassed(text.as_bytes());
+            prop_assert_eq!(reading(Meter::events(), [text.as_bytes()]), expected);
+            prop_assert_eq!(reading(Meter::events(), text.as_bytes().chunks(cut)), expected);
         }
     }
 }

@@ -77,7 +77,7 @@ impl Models {
     pub fn new(
         routes: Routes,
         upstream: Arc<dyn Upstream>,
-        on_call: Arc<dyn Fn(Call) + Send + Sync>,
+        on_call: Arc<dyn Fn(&Call) + Send + Sync>,
     ) -> Self {
         Self { routes, upstream, on_call }
     }
@@ -86,7 +86,7 @@ impl Models {
     /// the caller's client expects.
     ///
     /// That `host` leads here at all, and for this caller, is the policy's decision and was made before.
-    pub async fn call(&self, host: &HostName, caller: &Caller, req: Request<Body>) -> Response<Body> {
+    pub async fn call(&self, host: &HostName, caller: &Arc<Caller>, req: Request<Body>) -> Response<Body> {
         let guess = family_of(host, req.headers());
         let open = |api| Account::open(host, caller, api, Arc::clone(&self.on_call));
         let asked = api::classify(req.method(), req.uri().path(), guess);

@@ -5,6 +5,9 @@
 //! path is kept, up to a bound. What is not JSON gives no values, and never an error: the bytes are the backend's to
 //! judge. Of a member that is there twice the last counts, as in the parsers that backends are written with.
 
+use memchr::memchr2;
+use std::borrow::Cow;
+
 /// The longest value that is kept, in bytes.
 const MAX_VALUE: usize = 16 * 1024;
 
@@ -121,7 +124,7 @@ impl Picker {
         if !in_text {
             return 0;
         }
-        bytes.iter().position(|&b| b == b'"' || b == b'\\').unwrap_or(bytes.len())
+        memchr2(b'"', b'\\', bytes).unwrap_or(bytes.len())
     }
 
     /// Takes one byte, or leaves it to the next state and says so.
@@ -291,12 +294,12 @@ impl Shape {
 }
 
 /// A key as it is meant: escapes are another spelling of the same name.
-fn decoded(raw: &[u8]) -> Option<String> {
+fn decoded(raw: &[u8]) -> Option<Cow<'_, str>> {
     let text = std::str::from_utf8(raw).ok()?;
     if text.contains('\\') {
-        serde_json::from_str(&format!("\"{text}\"")).ok()
+        serde_json::from_str(&format!("\"{text}\"")).ok().map(Cow::Owned)
     } else {
-        Some(text.to_owned())
+        Some(Cow::Borrowed(text))
     }
 }
 

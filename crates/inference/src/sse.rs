@@ -3,6 +3,8 @@
 //! Only what metering needs: the data of each event and where it ends. Nothing is held: data is handed on as it comes,
 //! so an event of any length costs no memory here.
 
+use memchr::memchr2;
+
 /// What is done with what a [`Splitter`] finds.
 pub(crate) trait Events {
     /// More of the current event's data. Lines of it are joined by `\n`.
@@ -46,21 +48,37 @@ impl Splitter {
         Self { line: Line::Name(0), after_cr: false, mark: 0, has_data: false }
     }
 
-    /// Reads on.
-    pub(crate) fn feed(&mut self, bytes: &[u8], to: &mut impl Events) {
+    /// Reads on to the end of an event, or of `bytes`, and says how far that is. Of an empty line it is past its first
+    /// byte: what is left of its end belongs to no event.
+    pub(crate) fn feed_event(&mut self, bytes: &[u8], to: &mut impl Events) -> usize {
         let mut rest = self.without_mark(bytes);
         while let Some((&first, after)) = rest.split_first() {
             if std::mem::take(&mut self.after_cr) && first == b'\n' {
                 rest = after;
                 continue;
             }
-            let end = rest.iter().position(|b| matches!(b, b'\r' | b'\n'));
+            let end = memchr2(b'\r', b'\n', rest);
             self.part(&rest[..end.unwrap_or(rest.len())], to);
-            let Some(end) = end else { return };
+            let Some(end) = end else { break };
             self.after_cr = rest[end] == b'\r';
+            let empty = self.line == Line::Name(0);
             self.line_end(to);
             rest = &rest[end + 1..];
+            if empty {
+                return bytes.len() - rest.len();
+            }
         }
+        bytes.len()
+    }
+
+    /// Whether the next byte may be passed over with the whole event that it begins.
+    pub(crate) fn is_between(&self) -> bool {
+        self.line == Line::Name(0) && !self.has_data && self.mark == MARK.len()
+    }
+
+    /// Whole events were passed over; the last of them ended in LF.
+    pub(crate) fn passed(&mut self) {
+        self.after_cr = false;
     }
 
     /// The stream is over: an event without its blank line ends here.
@@ -154,7 +172,11 @@ mod tests {
 
     fn split<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Vec<String> {
         let (mut splitter, mut to) = (Splitter::new(), Collected::default());
-        pieces.into_iter().for_each(|piece| splitter.feed(piece, &mut to));
+        for mut rest in pieces {
+            while !rest.is_empty() {
+                rest = &rest[splitter.feed_event(rest, &mut to)..];
+            }
+        }
         splitter.end(&mut to);
         to.events
     }

@@ -1,26 +1,23 @@
 //! The way to the operator's own model backends: the same dial, with the operator's leave.
 
+use crate::answer::Answer;
 use crate::cell::PolicyCell;
 use crate::limits::Limits;
+use crate::line::Line;
+use crate::lines::{Berth, Lines};
+use arc_swap::Guard;
 use creel_net::resolve::Resolver;
 use creel_net::trust::{self, Trust};
-use creel_net::{Body, Socket, body, dial};
+use creel_net::{Body, Socket, dial};
 use creel_policy::{Backend, BaseUrl, Refusal};
-use creel_types::{Generation, Host};
+use creel_types::Host;
 use http::header::{HOST, HeaderValue};
 use http::{Request, Response, Version};
-use hyper::client::conn::http1;
-use hyper_util::rt::TokioIo;
-use std::collections::HashMap;
+use hyper::body::Incoming;
+use hyper::client::conn::TrySendError;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::Arc;
 use tokio_rustls::TlsConnector;
-
-/// Idle connections kept to one backend.
-const IDLE_MOST: usize = 32;
-/// An idle connection older than this is not used again: servers close theirs, and a call must not be lost to that.
-const IDLE_FOR: Duration = Duration::from_secs(15);
 
 /// A call that did not reach its backend, or was not answered. No byte of an answer had come.
 #[derive(Debug, thiserror::Error)]
@@ -55,13 +52,7 @@ pub struct Outward {
     trust: Arc<Trust>,
     resolver: Arc<Resolver>,
     limits: Limits,
-    idle: Mutex<HashMap<String, Vec<Idle>>>,
-}
-
-struct Idle {
-    sender: http1::SendRequest<Body>,
-    since: Instant,
-    generation: Generation,
+    lines: Arc<Lines>,
 }
 
 impl std::fmt::Debug for Outward {
@@ -73,89 +64,50 @@ impl std::fmt::Debug for Outward {
 impl Outward {
     /// No connection yet.
     pub fn new(policy: Arc<PolicyCell>, trust: Arc<Trust>, resolver: Arc<Resolver>, limits: Limits) -> Self {
-        Self { policy, trust, resolver, limits, idle: Mutex::default() }
+        Self { policy, trust, resolver, limits, lines: Arc::default() }
     }
 
     /// Sends `request` to the backend of this name. Its URI is the whole path and query to ask for (the base URL's
     /// path included); `Host` is set here, and fields of one hop must be gone.
-    pub async fn call(&self, backend: &str, request: Request<Body>) -> Result<Response<Body>, BackendError> {
-        let now = self.policy.load();
-        let Some(found) = now.policy.backend(backend).cloned() else {
+    pub async fn call(
+        &self,
+        backend: &str,
+        mut request: Request<Body>,
+    ) -> Result<Response<Body>, BackendError> {
+        let now = Guard::into_inner(self.policy.load());
+        let Some(found) = now.policy.backend(backend) else {
             return Err(BackendError::Unknown(backend.to_owned()));
         };
-        let generation = now.generation;
-        drop(now);
-        let mut request = request;
         address(&mut request, &found.base_url);
-        if let Some(sender) = self.kept(backend, generation) {
-            match self.send(&found, generation, sender, request).await {
-                Ok(response) => return Ok(response),
-                Err((_, Some(unsent))) => request = *unsent,
-                Err((error, None)) => return Err(error),
+        let berth =
+            Berth { lines: Arc::clone(&self.lines), backend: found.name.clone(), generation: now.generation };
+        if let Some(mut line) = self.lines.take(backend, now.generation) {
+            match line.send(request).await {
+                Ok(response) => return Ok(answered(response, line, berth)),
+                Err(mut e) => match e.take_message() {
+                    Some(unsent) => request = unsent,
+                    None => return Err(no_answer(backend, e)),
+                },
             }
         }
-        let sender = self.open(&found).await?;
-        self.send(&found, generation, sender, request).await.map_err(|(error, _)| error)
+        let mut line = self.open(found).await?;
+        let sent = line.send(request).await;
+        sent.map(|response| answered(response, line, berth)).map_err(|e| no_answer(backend, e))
     }
 
-    async fn send(
-        &self,
-        backend: &Backend,
-        generation: Generation,
-        mut sender: http1::SendRequest<Body>,
-        request: Request<Body>,
-    ) -> Result<Response<Body>, (BackendError, Option<Box<Request<Body>>>)> {
-        match sender.try_send_request(request).await {
-            Ok(response) => {
-                self.keep(&backend.name, Idle { sender, since: Instant::now(), generation });
-                Ok(response.map(body::boxed))
-            }
-            Err(mut e) => {
-                let unsent = e.take_message().map(Box::new);
-                let why = e.into_error().to_string();
-                Err((BackendError::NoAnswer { backend: backend.name.clone(), why }, unsent))
-            }
-        }
-    }
-
-    fn idle(&self) -> std::sync::MutexGuard<'_, HashMap<String, Vec<Idle>>> {
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// A free connection that was opened under the policy in force.
-    fn kept(&self, backend: &str, generation: Generation) -> Option<http1::SendRequest<Body>> {
-        let mut idle = self.idle();
-        let known = idle.get_mut(backend)?;
-        known.retain(|kept| {
-            kept.generation == generation && !kept.sender.is_closed() && kept.since.elapsed() < IDLE_FOR
-                || (!kept.sender.is_ready() && !kept.sender.is_closed())
-        });
-        let free = known.iter().rposition(|kept| kept.generation == generation && kept.sender.is_ready())?;
-        Some(known.swap_remove(free).sender)
-    }
-
-    fn keep(&self, backend: &str, kept: Idle) {
-        let mut idle = self.idle();
-        let known = idle.entry(backend.to_owned()).or_default();
-        known.retain(|kept| !kept.sender.is_closed());
-        if known.len() < IDLE_MOST {
-            known.push(kept);
-        }
-    }
-
-    async fn open(&self, backend: &Backend) -> Result<http1::SendRequest<Body>, BackendError> {
+    async fn open(&self, backend: &Backend) -> Result<Line, BackendError> {
         let unreachable = |why: String| BackendError::Unreachable { backend: backend.name.clone(), why };
         let url = &backend.base_url;
         let stream = self.reach(backend).await?;
         if !url.tls {
-            return agree(stream).await.map_err(unreachable);
+            return Line::agree(stream).await.map_err(|e| unreachable(e.to_string()));
         }
         let name =
             trust::server_name(&url.host).ok_or_else(|| unreachable("not a TLS server name".into()))?;
         let config = self.trust.client(false).map_err(|e| unreachable(e.to_string()))?;
         let handshake = TlsConnector::from(config).connect(name, stream);
         match tokio::time::timeout(self.limits.dial, handshake).await {
-            Ok(Ok(stream)) => agree(stream).await.map_err(unreachable),
+            Ok(Ok(stream)) => Line::agree(stream).await.map_err(|e| unreachable(e.to_string())),
             Ok(Err(e)) => Err(unreachable(format!("TLS: {e}"))),
             Err(_) => Err(unreachable("TLS: no answer in time".into())),
         }
@@ -203,13 +155,10 @@ fn address(request: &mut Request<Body>, url: &BaseUrl) {
     *request.version_mut() = Version::HTTP_11;
 }
 
-async fn agree<S>(stream: S) -> Result<http1::SendRequest<Body>, String>
-where
-    S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Send + Unpin + 'static,
-{
-    let handshake = http1::Builder::new().preserve_header_case(true).handshake(TokioIo::new(stream)).await;
-    let (sender, driver) = handshake.map_err(|e| e.to_string())?;
-    // Ends with the last of its senders and answers.
-    tokio::spawn(async { drop(driver.await) });
-    Ok(sender)
+fn answered(response: Response<Incoming>, line: Line, berth: Berth) -> Response<Body> {
+    response.map(|body| Body::new(Answer::new(body, line, berth)))
+}
+
+fn no_answer(backend: &str, error: TrySendError<Request<Body>>) -> BackendError {
+    BackendError::NoAnswer { backend: backend.to_owned(), why: error.into_error().to_string() }
 }

@@ -6,6 +6,7 @@
 //! not admitted.
 
 mod accept;
+mod answer;
 mod backend;
 mod cell;
 mod decide;
@@ -17,6 +18,8 @@ mod headers;
 mod identify;
 mod intercept;
 mod limits;
+mod line;
+mod lines;
 mod live;
 mod models;
 mod outcome;

@@ -75,7 +75,7 @@ impl Switch {
         };
         let backend = Backend::new(&found.name, base, speaks, key(found)?.as_ref())?;
         let (cell, scribe) = (Arc::clone(&self.cell), Arc::clone(&self.scribe));
-        let told = move |call: Call| {
+        let told = move |call: &Call| {
             let event = call.record(cell.generation().0, None);
             let _ = scribe.event(&Event::ModelCall(event)); // a broken record stops the next admission
         };

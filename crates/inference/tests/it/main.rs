@@ -22,9 +22,9 @@ use std::sync::{Arc, Mutex};
 struct Told(Arc<Mutex<Vec<Call>>>);
 
 impl Told {
-    fn hook(&self) -> Arc<dyn Fn(Call) + Send + Sync> {
+    fn hook(&self) -> Arc<dyn Fn(&Call) + Send + Sync> {
         let told = Arc::clone(&self.0);
-        Arc::new(move |call| told.lock().unwrap().push(call))
+        Arc::new(move |call| told.lock().unwrap().push(call.clone()))
     }
 
     /// The one call that was told of.
@@ -44,10 +44,9 @@ fn host(name: &str) -> HostName {
     HostName::new(name).unwrap()
 }
 
-fn caller() -> Caller {
-    Caller {
-        chain: vec![Program { pid: 41, path: "/usr/bin/claude".into(), digest: None, foreign_code: None }],
-    }
+fn caller() -> Arc<Caller> {
+    let program = Program { pid: 41, path: "/usr/bin/claude".into(), digest: None, foreign_code: None };
+    Arc::new(Caller { chain: vec![program] })
 }
 
 fn body(bytes: impl Into<Bytes>) -> Body {

@@ -85,6 +85,12 @@ impl Draft {
                 .hint("write BACKEND/MODEL, or BACKEND/* for the model that the caller asks for");
             return;
         };
+        if model != "*" && model.contains('*') {
+            problems
+                .add(node.span, format!("`{model}` is not the name of one model"))
+                .hint(format!("name one, or write {backend}/* for the model that the caller asks for"));
+            return;
+        }
         let model = (model != "*").then(|| model.to_owned());
         let model = ModelRef { backend: backend.to_owned(), model };
         if self.routes.len() >= MOST_ROUTES {
