@@ -1,25 +1,28 @@
 //! The lines to backends that wait for the next call.
+//!
+//! A line stays on the thread that opened it: its events arrive there, and a call elsewhere would wait for two cores.
 
 use crate::answer::Home;
 use crate::line::Line;
 use creel_types::Generation;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::thread::{self, ThreadId};
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// Idle lines kept to one backend.
+/// Idle lines kept to one backend, on each thread.
 const MOST: usize = 32;
 /// An idle line older than this is not used again: servers close theirs, and a call must not be lost to that.
 const IDLE_FOR: Duration = Duration::from_secs(15);
 
-/// Idle lines, by backend.
+/// Idle lines, by thread and backend.
 #[derive(Default)]
 pub(crate) struct Lines(Mutex<Kept>);
 
 #[derive(Default)]
 struct Kept {
-    idle: HashMap<String, Vec<Idle>>,
+    idle: HashMap<ThreadId, HashMap<String, Vec<Idle>>>,
     /// Whether somebody closes them when they have waited too long.
     swept: bool,
 }
@@ -45,7 +48,7 @@ impl Lines {
     /// A free line that was opened under this policy.
     pub(crate) fn take(&self, backend: &str, generation: Generation) -> Option<Line> {
         let mut kept = self.kept();
-        let idle = kept.idle.get_mut(backend)?;
+        let idle = kept.idle.get_mut(&thread::current().id())?.get_mut(backend)?;
         // The last one waited shortest. What is not fit is closed here.
         while let Some(mut last) = idle.pop() {
             if last.generation == generation && last.since.elapsed() < IDLE_FOR && last.line.is_free() {
@@ -58,9 +61,12 @@ impl Lines {
     /// Closes lines that have waited too long or that the other end has closed, and says whether any is left.
     fn sweep(&self) -> bool {
         let mut kept = self.kept();
-        kept.idle.retain(|_, idle| {
-            idle.retain_mut(|idle| idle.since.elapsed() < IDLE_FOR && idle.line.is_free());
-            !idle.is_empty()
+        kept.idle.retain(|_, backends| {
+            backends.retain(|_, idle| {
+                idle.retain_mut(|idle| idle.since.elapsed() < IDLE_FOR && idle.line.is_free());
+                !idle.is_empty()
+            });
+            !backends.is_empty()
         });
         kept.swept = !kept.idle.is_empty();
         kept.swept
@@ -74,11 +80,12 @@ impl Home for Berth {
         }
         let idle = Idle { line, since: Instant::now(), generation: self.generation };
         let mut kept = self.lines.kept();
-        match kept.idle.get_mut(&self.backend) {
+        let backends = kept.idle.entry(thread::current().id()).or_default();
+        match backends.get_mut(&self.backend) {
             Some(others) if others.len() < MOST => others.push(idle),
             Some(_) => {}
             None => {
-                kept.idle.insert(self.backend.clone(), vec![idle]);
+                backends.insert(self.backend.clone(), vec![idle]);
             }
         }
         if !std::mem::replace(&mut kept.swept, true) {
