@@ -1,5 +1,6 @@
 //! What was really enforced, layer by layer: the answer to a plan, and to every live change.
 
+use crate::posture::Tried;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -19,6 +20,12 @@ pub struct Layer {
 pub struct Enforced {
     /// One entry for each layer.
     pub layers: Vec<Layer>,
+    /// What was tried from inside before the command ran; all of it holds, or there would be no sandbox.
+    #[serde(default)]
+    pub promises: Vec<Tried>,
+    /// How long that took, in microseconds of wall time.
+    #[serde(default)]
+    pub tried_us: u64,
 }
 
 /// What one live change did to one layer.

@@ -4,3 +4,4 @@
 pub mod control;
 pub mod enforced;
 pub mod plan;
+pub mod posture;

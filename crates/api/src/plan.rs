@@ -29,6 +29,9 @@ pub struct Plan {
     pub terminal: Option<WindowSize>,
     /// Resource limits.
     pub limits: Limits,
+    /// Files and directories of the host's that exist and must be out of reach: records, and what else is the
+    /// operator's alone. Nothing is done about them; that they cannot be reached is tried before the command runs.
+    pub out_of_reach: Vec<PathBuf>,
 }
 
 /// Where `/usr`, `/bin`, `/lib*`, `/sbin`, `/etc`, `/opt` come from.

@@ -45,7 +45,7 @@ pub enum Verb {
     #[command(subcommand)]
     Audit(Audit),
     /// Say what this machine can enforce, and how to mend what it cannot
-    Doctor(Json),
+    Doctor(Doctor),
     /// Take an offline tour: each layer refusing and allowing, a live change, the record
     Demo,
     /// Print shell completions
@@ -140,6 +140,24 @@ pub struct Exec {
 /// Verbs that only choose their output.
 #[derive(Debug, Args)]
 pub struct Json {
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `creel doctor`
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  creel doctor\n  creel doctor --posture -p agent.yaml")]
+pub struct Doctor {
+    /// Start a sandbox, try in it what must be impossible, and print what held
+    #[arg(long)]
+    pub posture: bool,
+    /// Policy document of that sandbox, or preset:NAME; may be given more than once
+    #[arg(short, long, value_name = "FILE|preset:NAME", requires = "posture")]
+    pub policy: Vec<String>,
+    /// Its workspace
+    #[arg(short, long, value_name = "DIR", default_value = ".")]
+    pub workspace: PathBuf,
     /// Print JSON
     #[arg(long)]
     pub json: bool,

@@ -29,6 +29,12 @@ impl Failure {
         self
     }
 
+    /// A run that did not come about, with what to try.
+    pub fn of_run(error: creel_sandbox::RunError) -> Self {
+        let hint = error.hint().map(str::to_owned);
+        Self { hint, ..Self::from(error) }
+    }
+
     /// The same with another exit code.
     pub fn code(mut self, code: u8) -> Self {
         self.code = code;

@@ -36,7 +36,7 @@ fn carry_out(verb: Verb) -> Result<ExitCode, Failure> {
         Verb::Logs(args) => verbs::audit::logs(&args),
         Verb::Policy(args) => verbs::policy::policy(args),
         Verb::Audit(args) => verbs::audit::audit(args),
-        Verb::Doctor(args) => verbs::doctor::doctor(&args),
+        Verb::Doctor(args) => verbs::doctor::doctor(args),
         Verb::Demo => verbs::demo::demo(),
         Verb::Completion { shell } => verbs::shell::completion(shell),
         Verb::Man => verbs::shell::man(),

@@ -48,7 +48,8 @@ pub(crate) fn send_failure(link: &OwnedFd, error: &JailError) -> Result<(), SysE
             w.bytes(at.as_bytes());
             w.bytes(why.as_bytes());
         }
-        JailError::Vanished => w.u8(3),
+        // The warden's side alone judges the posture.
+        JailError::Vanished | JailError::Posture(_) => w.u8(3),
     }
     send(link, &w.0, &[])
 }

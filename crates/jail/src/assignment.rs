@@ -6,6 +6,7 @@
 //! another copy in the memory that init keeps.
 
 use crate::link::{garbled, recv, send};
+use crate::posture::{Attempt, Promise};
 use crate::wire::{Reader, Writer};
 use crate::{JailError, Step};
 use creel_api::plan::{Injected, Limits, Place, Plan, Root, What};
@@ -28,22 +29,32 @@ pub(crate) struct Assignment {
     pub plan: Plan,
     /// The ways into the control groups.
     pub doors: Vec<OwnedFd>,
+    /// What is tried before the command runs.
+    pub attempts: Vec<Attempt>,
     /// Where in `store` the contents of each of the plan's files for `/etc` lie: begin and length.
     extents: Vec<(u64, u64)>,
     store: OwnedFd,
 }
 
 /// Hands the plan over.
-pub(crate) fn give(link: &OwnedFd, plan: &Plan, doors: &[OwnedFd]) -> Result<(), SysError> {
+pub(crate) fn give(
+    link: &OwnedFd,
+    plan: &Plan,
+    promises: &[Promise],
+    doors: &[OwnedFd],
+) -> Result<(), SysError> {
     let store = rustix::fs::memfd_create("plan", MemfdFlags::CLOEXEC).named("memfd_create", "the plan")?;
     let mut file = File::from(store);
     let head = encode(plan);
+    let mut attempts = Writer::default();
+    promises.iter().flat_map(|promise| &promise.attempts).for_each(|attempt| attempt.encode(&mut attempts));
     let contents = plan.etc.iter().map(|injected| injected.bytes.as_slice());
-    for bytes in std::iter::once(head.as_slice()).chain(contents) {
+    for bytes in [head.as_slice(), attempts.0.as_slice()].into_iter().chain(contents) {
         file.write_all(bytes).named("write", "the plan")?;
     }
     let mut note = Writer::default();
     note.u64(head.len() as u64);
+    note.u64(attempts.0.len() as u64);
     let fds: Vec<BorrowedFd<'_>> =
         std::iter::once(file.as_fd()).chain(doors.iter().map(AsFd::as_fd)).collect();
     send(link, &note.0, &fds)
@@ -55,19 +66,24 @@ pub(crate) fn receive(link: &OwnedFd) -> Result<Assignment, JailError> {
     let Ok(Some((bytes, fds))) = recv(link, true) else { return Err(JailError::Vanished) };
     let mut note = Reader(&bytes);
     let mut fds = fds.into_iter();
-    let (Some(length), Some(store)) = (note.u64(), fds.next()) else {
+    let (Some(length), Some(more), Some(store)) = (note.u64(), note.u64(), fds.next()) else {
         return Err(failed(garbled("a plan")));
     };
     let file = File::from(store);
-    let mut head = vec![0; usize::try_from(length).unwrap_or(0)];
-    file.read_exact_at(&mut head, 0).named("read", "the plan").map_err(&failed)?;
+    let read = |begin, length| {
+        let mut bytes = vec![0; usize::try_from(length).unwrap_or(0)];
+        file.read_exact_at(&mut bytes, begin).named("read", "the plan").map_err(&failed)?;
+        Ok(bytes)
+    };
+    let head = read(0, length)?;
+    let attempts = decode_attempts(&read(length, more)?).ok_or_else(|| failed(garbled("an attempt")))?;
     let (plan, lengths) = decode(&head).ok_or_else(|| failed(garbled("a plan")))?;
-    let mut begin = length;
+    let mut begin = length + more;
     let extents = lengths.into_iter().map(|length| {
         begin += length;
         (begin - length, length)
     });
-    Ok(Assignment { plan, doors: fds.collect(), extents: extents.collect(), store: file.into() })
+    Ok(Assignment { plan, doors: fds.collect(), attempts, extents: extents.collect(), store: file.into() })
 }
 
 impl Assignment {
@@ -100,8 +116,18 @@ impl Contents<'_> {
     }
 }
 
+fn decode_attempts(bytes: &[u8]) -> Option<Vec<Attempt>> {
+    let mut r = Reader(bytes);
+    let mut attempts = Vec::new();
+    while !r.0.is_empty() {
+        attempts.push(Attempt::decode(&mut r)?);
+    }
+    Some(attempts)
+}
+
 fn encode(plan: &Plan) -> Vec<u8> {
-    let Plan { hostname, root, places, etc, scratch, cwd, env, command, terminal, limits } = plan;
+    let Plan { hostname, root, places, etc, scratch, cwd, env, command, terminal, limits, out_of_reach: _ } =
+        plan;
     let mut w = Writer::default();
     w.bytes(hostname.as_bytes());
     match root {
@@ -151,7 +177,10 @@ fn decode(bytes: &[u8]) -> Option<(Plan, Vec<u64>)> {
     let env = (names.len() == values.len()).then(|| names.into_iter().zip(values).collect())?;
     let command = r.list()?;
     let (terminal, limits) = (r.window()?, decode_limits(&mut r)?);
-    let plan = Plan { hostname, root, places, etc, scratch, cwd, env, command, terminal, limits };
+    // What is out of reach outside has become attempts.
+    let out_of_reach = Vec::new();
+    let plan =
+        Plan { hostname, root, places, etc, scratch, cwd, env, command, terminal, limits, out_of_reach };
     r.whole((plan, lengths))
 }
 
@@ -228,6 +257,7 @@ mod tests {
             command: vec!["true".into()],
             terminal: None,
             limits: Limits::default(),
+            out_of_reach: Vec::new(),
         };
         let whats = [What::Read(odd().into()), What::Write("/w".into()), What::Hidden, What::Scratch];
         let rich = Plan {
@@ -257,8 +287,11 @@ mod tests {
     fn what_the_warden_gives_the_child_gets() {
         for plan in plans() {
             let (ours, theirs) = creel_kernel::scm::pair().unwrap();
-            give(&ours, &plan, &[theirs.try_clone().unwrap()]).unwrap();
+            let attempts = vec![Attempt::Read("/a".into()), Attempt::SeeOthers];
+            let promise = Promise::new(("process", "x"), "x", &[], attempts.clone());
+            give(&ours, &plan, &[promise], &[theirs.try_clone().unwrap()]).unwrap();
             let got = receive(&theirs).unwrap();
+            assert_eq!(got.attempts, attempts);
             assert_eq!(got.doors.len(), 1);
             let contents: Vec<Vec<u8>> = got.etc().map(|(_, contents)| poured(contents)).collect();
             let mut whole = got.plan.clone();

@@ -2,6 +2,7 @@
 
 use crate::answer::{self, Ready};
 use crate::link::Link;
+use crate::posture::{self, Outside, Promise};
 use crate::stages::{self, Birth};
 use crate::{JailError, NetOptions, Started, Step, assignment, report};
 use creel_api::plan::Plan;
@@ -11,6 +12,7 @@ use creel_kernel::{Named, SysError, scm};
 use rustix::process::{Pid, Signal, WaitOptions};
 use std::fmt::Write as _;
 use std::os::fd::OwnedFd;
+use std::time::Instant;
 
 /// A child in namespaces of its own that waits for its plan; ended and reaped when this is dropped.
 #[derive(Debug)]
@@ -22,6 +24,9 @@ pub struct Assigned<'a> {
     young: Young,
     plan: &'a Plan,
     given: Result<(), SysError>,
+    promises: Vec<Promise>,
+    /// What the attempts aim at must be there until they were made.
+    outside: Outside,
 }
 
 #[derive(Debug)]
@@ -30,6 +35,8 @@ struct Young {
     child: Unanswered,
     link: OwnedFd,
     group: Group,
+    /// Promises beyond those of the plan.
+    also: Vec<Promise>,
 }
 
 pub(crate) fn begin(stdio: [OwnedFd; 3], net: NetOptions) -> Result<Begun, JailError> {
@@ -44,12 +51,19 @@ pub(crate) fn begin(stdio: [OwnedFd; 3], net: NetOptions) -> Result<Begun, JailE
         Cloned::Parent(pid, init) => {
             drop(birth);
             let child = Unanswered { pid, init, answered: false };
-            Ok(Begun(Young { child, link: ours, group }))
+            Ok(Begun(Young { child, link: ours, group, also: Vec::new() }))
         }
     }
 }
 
 impl Begun {
+    /// Demands that more be tried than what the plan promises; it can only refuse more.
+    #[must_use]
+    pub fn promise(mut self, also: Vec<Promise>) -> Self {
+        self.0.also = also;
+        self
+    }
+
     /// Bounds the child and gives it its plan.
     pub fn give(self, plan: &Plan) -> Result<Assigned<'_>, JailError> {
         let Self(mut young) = self;
@@ -59,8 +73,10 @@ impl Begun {
             millicpus: plan.limits.millicpus,
         });
         let doors = young.group.doors().map_err(JailError::step(Step::Limits))?;
-        let given = assignment::give(&young.link, plan, &doors);
-        Ok(Assigned { young, plan, given })
+        let outside = Outside::stand().map_err(JailError::step(Step::Posture))?;
+        let promises = [posture::promises(plan, &outside), std::mem::take(&mut young.also)].concat();
+        let given = assignment::give(&young.link, plan, &promises, &doors);
+        Ok(Assigned { young, plan, given, promises, outside })
     }
 }
 
@@ -73,7 +89,7 @@ impl Assigned<'_> {
     /// Waits until the sandbox stands ready to run the command.
     pub fn wait(self) -> Result<Started, JailError> {
         // In this order: what is bound last is dropped first, and the child goes before its group.
-        let Young { group, link, mut child } = self.young;
+        let Young { group, link, mut child, .. } = self.young;
         // A child that failed before it had a plan has said why, and that is worth more than that it is gone.
         let ready = match (answer::receive(&link), self.given) {
             (Err(JailError::Vanished), Err(error)) => return Err(JailError::step(Step::Assignment)(error)),
@@ -84,8 +100,15 @@ impl Assigned<'_> {
             .named("ioctl", "FIONBIO")
             .map_err(JailError::step(Step::Answer))?;
         let init = child.init.try_clone().named("dup", "pidfd").map_err(JailError::step(Step::Answer))?;
+        let begun = Instant::now();
+        let proven = posture::hear(&self.promises, &link, &ready)?;
+        let took = begun.elapsed();
+        drop(self.outside);
         child.answered = true;
-        Ok(started(self.plan, (child.pid, init), ready, Link::from(link), group))
+        let mut started = started(self.plan, (child.pid, init), ready, Link::from(link), group);
+        started.enforced.promises = proven;
+        started.enforced.tried_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+        Ok(started)
     }
 }
 

@@ -9,7 +9,7 @@ use rustix::fs::{Access, AtFlags, CWD};
 use rustix::io::Errno;
 use rustix::process::{Resource, Rlimit};
 use std::ffi::{CString, OsStr, OsString};
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
@@ -110,11 +110,8 @@ impl Command {
         for (fd, number) in fds.into_iter().zip(0..) {
             process::dup_to(fd, number)?;
         }
-        // The process stays closed to inspection until `execve` has replaced its memory, which is a copy of the warden's.
-        process::close_all_but(&[pipe.as_raw_fd()])?;
         rustix::process::chdir(&self.cwd).named("chdir", self.cwd.display())?;
-        apply(limits)?;
-        signal::reset()
+        as_every_command(limits, &[pipe.as_raw_fd()])
     }
 
     /// The program's path. A candidate that is there and may not be executed is remembered, as shells do.
@@ -133,6 +130,15 @@ impl Command {
         }
         Err(nearest)
     }
+}
+
+/// What a process of init's becomes before it runs a command: without init's descriptors, with the limits, and with
+/// the signals of a fresh program. It stays closed to inspection until `execve` has replaced its memory, which is a
+/// copy of the warden's.
+pub(crate) fn as_every_command(limits: &Limits, keep: &[RawFd]) -> Result<(), SysError> {
+    process::close_all_but(keep)?;
+    apply(limits)?;
+    signal::reset()
 }
 
 fn executable(path: &Path) -> Result<CString, NotRun> {

@@ -1,5 +1,6 @@
 //! Why a sandbox did not start, and what the user can try.
 
+use creel_api::posture::Tried;
 use creel_kernel::SysError;
 use std::fmt;
 
@@ -25,9 +26,11 @@ pub enum Step {
     Terminal,
     /// Sending the answer.
     Answer,
+    /// Trying what must be impossible.
+    Posture,
 }
 
-pub(crate) const STEPS: [Step; 9] = [
+pub(crate) const STEPS: [Step; 10] = [
     Step::Namespaces,
     Step::Network,
     Step::Root,
@@ -37,6 +40,7 @@ pub(crate) const STEPS: [Step; 9] = [
     Step::Limits,
     Step::Terminal,
     Step::Answer,
+    Step::Posture,
 ];
 
 impl fmt::Display for Step {
@@ -51,6 +55,7 @@ impl fmt::Display for Step {
             Self::Limits => "limits",
             Self::Terminal => "the terminal",
             Self::Answer => "the answer to the warden",
+            Self::Posture => "the trial of what must be impossible",
         })
     }
 }
@@ -74,6 +79,9 @@ pub enum JailError {
         /// What is wrong with it.
         why: String,
     },
+    /// Something that must be impossible inside is not: what was tried, with what broke.
+    #[error("the sandbox does not keep what it promises, so nothing runs in it: {}", in_one_line(.0))]
+    Posture(Vec<Tried>),
     /// The sandbox's first process ended before it answered.
     #[error("the sandbox's first process ended before it was confined")]
     Vanished,
@@ -90,6 +98,9 @@ impl JailError {
 
     /// What to try, where that is known.
     pub fn hint(&self) -> Option<&'static str> {
+        if matches!(self, Self::Posture(_)) {
+            return Some("`creel doctor --posture` tries everything again and prints it; please report this");
+        }
         let Self::Step { step, source } = self else { return None };
         match (step, &*source.call) {
             (Step::Namespaces, "clone3") => Some(
@@ -112,4 +123,17 @@ impl JailError {
             _ => None,
         }
     }
+}
+
+/// Each broken promise with the first attempt that broke it.
+fn in_one_line(tried: &[Tried]) -> String {
+    let broken = tried.iter().filter_map(|promise| {
+        let first = promise.broken.first()?;
+        let more = match promise.broken.len() {
+            1 => String::new(),
+            count => format!(" and {} more", count - 1),
+        };
+        Some(format!("{} ({}): {first}{more}", promise.promise, promise.layer))
+    });
+    broken.collect::<Vec<_>>().join("; ")
 }

@@ -2,8 +2,8 @@
 //!
 //! [`begin`] clones a child into namespaces of its own, and [`Begun::give`] gives it its plan. The child sets up its
 //! network, its file tree, its Landlock domain, its capabilities and its seccomp filter, in that order, each stage a
-//! type that only the stage before makes; then it stays as the sandbox's init. The command runs when the warden says
-//! [`link::Order::Go`].
+//! type that only the stage before makes; then everything that must be impossible inside is tried inside ([`posture`]),
+//! and it stays as the sandbox's init. The command runs when the warden says [`link::Order::Go`].
 //!
 //! No runtime and no second thread may exist when [`begin`] is called: the child goes on with a copy of the caller's
 //! memory. So it comes before the policy is read and before any key is made: init has a copy of neither, its memory
@@ -19,10 +19,12 @@ mod filter;
 mod init;
 pub mod link;
 pub mod network;
+pub mod posture;
 mod report;
 mod root;
 mod stages;
 mod syscalls;
+mod walls;
 mod wire;
 
 pub use birth::{Assigned, Begun};
@@ -98,4 +100,14 @@ pub fn start(plan: &Plan, stdio: [OwnedFd; 3]) -> Result<Started, JailError> {
 /// [`start`], with a choice of the network's mechanism.
 pub fn start_with(plan: &Plan, stdio: [OwnedFd; 3], net: NetOptions) -> Result<Started, JailError> {
     birth::begin(stdio, net)?.give(plan)?.wait()
+}
+
+/// [`start_with`], with promises to be tried beyond those that come from the plan; they can only refuse more.
+pub fn start_promising(
+    plan: &Plan,
+    stdio: [OwnedFd; 3],
+    net: NetOptions,
+    also: Vec<posture::Promise>,
+) -> Result<Started, JailError> {
+    birth::begin(stdio, net)?.promise(also).give(plan)?.wait()
 }

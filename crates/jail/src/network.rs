@@ -5,6 +5,7 @@
 //! to any port 53 reaches our DNS sockets by the routes alone. All else is refused at once, so that programs fail
 //! fast instead of waiting.
 
+use crate::walls::{Wall, stands};
 use crate::{JailError, NetOptions, Step};
 use creel_kernel::nft::{Batch, Chain, Hook, Rule};
 use creel_kernel::socket::{self, Family};
@@ -69,6 +70,9 @@ fn wire(options: NetOptions) -> Result<Network, SysError> {
     for &family in families {
         network.tcp.push(socket::transparent_listener(family, PROXY_PORT)?);
         network.dns.push(socket::datagram_catcher(family, DNS_PORT)?);
+    }
+    if !stands(Wall::Capture) {
+        return Ok(network);
     }
     if network.redirect || by_tproxy().is_err() {
         network.redirect = true;

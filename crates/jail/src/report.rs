@@ -6,7 +6,10 @@ use creel_api::plan::Plan;
 use creel_kernel::cgroup::{Controller, Group};
 
 pub(crate) fn enforced(plan: &Plan, ready: &Ready, group: &Group) -> Enforced {
-    Enforced { layers: vec![filesystem(ready), process(ready), network(ready), limits(plan, group)] }
+    Enforced {
+        layers: vec![filesystem(ready), process(ready), network(ready), limits(plan, group)],
+        ..Enforced::default()
+    }
 }
 
 fn layer(name: &str, mechanisms: Vec<String>, lacking: Vec<String>) -> Layer {

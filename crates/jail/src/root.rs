@@ -14,6 +14,7 @@ mod system;
 pub(crate) use system::SYSTEM;
 
 use crate::assignment::Assignment;
+use crate::walls::{Wall, stands};
 use crate::{JailError, Step};
 use creel_kernel::mount::{self, Flags};
 use creel_kernel::{Named, SysError};
@@ -43,7 +44,9 @@ pub(crate) fn build(assignment: &Assignment) -> Result<Tree, JailError> {
 }
 
 fn finish(ground: &Ground) -> Result<(), SysError> {
-    mount::set_one(&ground.root, mount::READ, Flags::empty())?;
+    if stands(Wall::Root) {
+        mount::set_one(&ground.root, mount::READ, Flags::empty())?;
+    }
     mount::pivot_into(&ground.root)
 }
 

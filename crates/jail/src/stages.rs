@@ -5,8 +5,9 @@ use crate::answer::{self, Ready};
 use crate::assignment::{self, Assignment};
 use crate::command::Start;
 use crate::network::{self, Network};
+use crate::posture::{self, Attempt};
+use crate::walls::{Wall, stands};
 use crate::{JailError, NetOptions, Spaces, Step, domain, filter, init, root};
-use creel_api::plan::Plan;
 use creel_kernel::landlock::Domain;
 use creel_kernel::{Named, SysError, process, pty, seccomp};
 use rustix::fs::{Mode, OFlags};
@@ -45,6 +46,10 @@ struct Rooted {
 /// Without capabilities, in a Landlock domain, behind the filter.
 struct Confined {
     start: Start,
+    /// What is tried before the command runs.
+    attempts: Vec<Attempt>,
+    /// A writable mount outside the tree, which only Landlock closes.
+    hatch: OwnedFd,
 }
 
 struct Terminal {
@@ -63,7 +68,12 @@ fn be_born(birth: Birth) {
     // Where the link itself fails, the warden sees it end.
     let Ok((link, birth)) = leave_behind(birth) else { return };
     match confine(birth, &link) {
-        Ok(confined) => init::serve(&link, confined.start),
+        Ok(confined) => {
+            // Where this fails, the warden hears nothing and does not start.
+            if let Ok(start) = confined.prove(&link) {
+                init::serve(&link, start);
+            }
+        }
         Err(error) => {
             let _ = answer::send_failure(&link, &error);
         }
@@ -101,7 +111,7 @@ fn confine(born: Born, link: &OwnedFd) -> Result<Confined, JailError> {
     let wired = Unshared::enter(born)?.wire(net)?;
     let assignment = assignment::receive(link)?;
     creel_kernel::cgroup::enter(&assignment.doors).map_err(JailError::step(Step::Limits))?;
-    wired.root(&assignment)?.confine(&assignment.plan, link)
+    wired.root(&assignment)?.confine(assignment, link)
 }
 
 impl Unshared {
@@ -143,21 +153,35 @@ impl Wired {
 }
 
 impl Rooted {
-    fn confine(self, plan: &Plan, link: &OwnedFd) -> Result<Confined, JailError> {
+    fn confine(self, assignment: Assignment, link: &OwnedFd) -> Result<Confined, JailError> {
+        let plan = &assignment.plan;
         let failed = JailError::step(Step::Confinement);
         let Wired { before: Unshared { stdio, spaces }, network } = self.before;
         let (master, slave) = self.terminal.map(|t| (t.master, t.slave)).unzip();
         let start = Start::new(plan, stdio, slave)?;
         silence().map_err(&failed)?;
-        process::drop_privileges().map_err(&failed)?;
-        let domain = domain::confine(plan)?;
-        process::forbid_inspection().map_err(&failed)?;
+        if stands(Wall::Capabilities) {
+            process::drop_privileges().map_err(&failed)?;
+        }
+        let domain = if stands(Wall::Landlock) { domain::confine(plan)? } else { Domain { abi: 0 } };
+        if stands(Wall::Closedness) {
+            process::forbid_inspection().map_err(&failed)?;
+        }
         let program = filter::program().map_err(|e| failed(SysError::new("seccomp", e, Errno::INVAL)))?;
-        let notify = seccomp::install_with_listener(&program).map_err(failed)?;
+        let notify = seccomp::install_with_listener(&program).map_err(&failed)?;
         let scaffold = self.tree.scaffold;
+        let hatch = scaffold.try_clone().named("dup", "the scaffold").map_err(&failed)?;
         let ready = ready(domain, network, Outward { notify, scaffold, spaces, terminal: master });
         answer::send_ready(link, &ready).map_err(JailError::step(Step::Answer))?;
-        Ok(Confined { start })
+        Ok(Confined { start, attempts: assignment.attempts, hatch })
+    }
+}
+
+impl Confined {
+    /// Tries what must be impossible and tells the warden; what is needed for that only ends here.
+    fn prove(self, link: &OwnedFd) -> Result<Start, SysError> {
+        posture::probe(&self.attempts, &self.start.limits, &self.hatch, link)?;
+        Ok(self.start)
     }
 }
 

@@ -249,13 +249,17 @@ mod arch {
 
 pub(crate) use arch::AUDIT;
 
+/// Every call that is refused by name.
+pub(crate) fn refused() -> impl Iterator<Item = i64> {
+    REFUSED.iter().copied().chain([arch::REFUSED]).flatten().copied()
+}
+
 /// Every call that is not `ENOSYS`, in order of its number.
 pub(crate) fn table() -> Vec<(u32, Action)> {
-    let refused = REFUSED.iter().copied().chain([arch::REFUSED]).flatten();
     let allowed = ALLOWED.iter().copied().chain([arch::ALLOWED]).flatten();
     let mut table: Vec<(u32, Action)> = allowed
         .map(|&nr| (nr, Action::Allow))
-        .chain(refused.map(|&nr| (nr, Action::Errno(libc::EPERM))))
+        .chain(refused().map(|nr| (nr, Action::Errno(libc::EPERM))))
         .chain(ASKED.iter().map(|&nr| (nr, Action::Notify)))
         .chain(CHECKED.iter().map(|&(nr, check)| (nr, Action::Check(check))))
         .filter_map(|(nr, action)| Some((u32::try_from(nr).ok()?, action)))

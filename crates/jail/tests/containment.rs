@@ -13,8 +13,10 @@ mod basics;
 mod changes;
 #[path = "containment/network.rs"]
 mod network;
+#[path = "containment/posture.rs"]
+mod posture;
 
 fn main() {
-    let cases = [basics::CASES, attacks::CASES, network::CASES, changes::CASES].concat();
+    let cases = [basics::CASES, attacks::CASES, network::CASES, changes::CASES, posture::CASES].concat();
     support::main(&cases);
 }

@@ -4,6 +4,7 @@
 //! from there; what it lacks stands here with its reason.
 #![allow(unsafe_code)]
 
+pub mod attempt;
 pub mod bpf;
 pub mod cgroup;
 #[cfg(target_arch = "x86_64")]

@@ -2,7 +2,7 @@
 //! that packets to anywhere are delivered here, where the proxy's sockets wait.
 
 use crate::SysError;
-use crate::netlink::{ACK, CREATE, EXCL, Message, Netlink, REQUEST};
+use crate::netlink::{ACK, CREATE, DUMP, EXCL, Message, Netlink, REQUEST};
 use std::net::IpAddr;
 
 const LO: u32 = 1;
@@ -21,6 +21,26 @@ pub fn up() -> Result<(), SysError> {
 pub fn own_everything(source: IpAddr) -> Result<(), SysError> {
     let messages = vec![address(source), default_route(source)];
     Netlink::route()?.transact(messages, &format!("lo address {source}"))
+}
+
+/// Whether the caller's network namespace has an interface in use that is no loopback. A kernel may put tunnels into
+/// each new namespace; those are down.
+pub fn is_not_alone() -> Result<bool, SysError> {
+    const UP: u32 = 1;
+    const LOOPBACK: u32 = 8;
+    let mut others = false;
+    Netlink::route()?.dump(Message::new(18, REQUEST | DUMP, &[0; 16]), "links", |link| {
+        let flags = link.get(8..12).and_then(|bytes| bytes.try_into().ok()).map_or(UP, u32::from_ne_bytes);
+        others |= flags & UP != 0 && flags & LOOPBACK == 0;
+    })?;
+    Ok(others)
+}
+
+/// Asks for a route of a family that does not exist: whoever may change routes hears of the family.
+pub fn route_nonsense() -> Result<(), SysError> {
+    let header = [0xff, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+    Netlink::route()?
+        .transact(vec![Message::new(24, REQUEST | ACK | CREATE, &header)], "a route of no family")
 }
 
 /// Family number, prefix length and bytes of an address.

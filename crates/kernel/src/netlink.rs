@@ -21,9 +21,13 @@ pub const EXCL: u16 = 0x200;
 /// Append to the end.
 pub const APPEND: u16 = 0x800;
 
+/// Every object of the kind is asked for.
+pub const DUMP: u16 = 0x300;
+
 const HEADER: usize = 16;
 const NESTED: u16 = 0x8000;
 const ERROR: u16 = 2;
+const DONE: u16 = 3;
 
 /// A message under construction.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -136,6 +140,19 @@ pub fn parse(datagram: &[u8]) -> Option<Vec<Answer>> {
     Some(answers)
 }
 
+/// The messages in one datagram, each by its kind; `None` when a length lies.
+fn bodies(datagram: &[u8]) -> Option<Vec<(u16, &[u8])>> {
+    let mut found = Vec::new();
+    let mut rest = datagram;
+    while !rest.is_empty() {
+        let length = usize::try_from(u32::from_ne_bytes(rest.get(..4)?.try_into().ok()?)).ok()?;
+        let kind = u16::from_ne_bytes(rest.get(4..6)?.try_into().ok()?);
+        found.push((kind, rest.get(HEADER..length)?));
+        rest = rest.get(length.next_multiple_of(4)..).unwrap_or_default();
+    }
+    Some(found)
+}
+
 /// A netlink socket.
 #[derive(Debug)]
 pub struct Netlink {
@@ -184,6 +201,24 @@ impl Netlink {
         Ok(())
     }
 
+    /// Sends a question with [`DUMP`] and gives the body of each answer to `each`.
+    pub fn dump(&self, question: Message, what: &str, mut each: impl FnMut(&[u8])) -> Result<(), SysError> {
+        send(&self.socket, &question.finish(1), SendFlags::empty()).named(self.name, what)?;
+        let mut buffer = vec![0; 32 * 1024];
+        loop {
+            let (_, length) =
+                recv(&self.socket, &mut buffer[..], RecvFlags::empty()).named(self.name, what)?;
+            let datagram = buffer.get(..length).ok_or_else(|| self.garbled(what))?;
+            for (kind, body) in bodies(datagram).ok_or_else(|| self.garbled(what))? {
+                match kind {
+                    DONE => return Ok(()),
+                    ERROR => return Err(self.garbled(what)),
+                    _ => each(body),
+                }
+            }
+        }
+    }
+
     fn garbled(&self, what: &str) -> SysError {
         SysError::new(self.name, format_args!("{what}: garbled answer"), Errno::BADMSG)
     }
@@ -224,6 +259,15 @@ mod tests {
         let both = [ack(20, 1, 0), ack(20, 2, 22)].concat();
         let expected = vec![Answer::Ack { sequence: 1, errno: 0 }, Answer::Ack { sequence: 2, errno: 22 }];
         assert_eq!(parse(&both), Some(expected));
+    }
+
+    #[test]
+    fn bodies_end_where_their_lengths_say() {
+        let both = [ack(20, 1, 0), ack(20, 2, 22)].concat();
+        assert_eq!(bodies(&both), Some(vec![(ERROR, &both[16..20]), (ERROR, &both[36..40])]));
+        for bytes in [ack(0, 1, 0), ack(15, 1, 0), ack(21, 1, 0), ack(u32::MAX, 1, 0), vec![0; 3]] {
+            assert_eq!(bodies(&bytes), None, "{bytes:?}");
+        }
     }
 
     #[test]

@@ -24,6 +24,7 @@ pub mod records;
 pub mod relay;
 pub mod sweeper;
 pub mod terminal;
+pub mod trial;
 mod warden;
 mod witness;
 
@@ -147,33 +148,4 @@ pub fn run(order: Order) -> Result<i32, RunError> {
 pub fn leave(code: u8) -> ! {
     let _ = io::Write::flush(&mut io::stdout());
     creel_kernel::process::exit_now(code.into())
-}
-
-/// Starts a sandbox that runs nothing and is ended at once: what this machine enforces.
-fn trial() -> Result<creel_api::enforced::Enforced, RunError> {
-    let plan = creel_api::plan::Plan {
-        hostname: "trial".into(),
-        root: creel_api::plan::Root::Host,
-        places: Vec::new(),
-        etc: Vec::new(),
-        scratch: creel_types::Size(1 << 20),
-        cwd: "/tmp".into(),
-        env: Vec::new(),
-        command: vec!["true".into()],
-        terminal: None,
-        limits: creel_api::plan::Limits {
-            processes: Some(512),
-            memory: Some(creel_types::Size(4 << 30)),
-            millicpus: Some(1000),
-            ..Default::default()
-        },
-    };
-    let stdio = terminal::standard().map_err(RunError::Terminal)?;
-    let started = creel_jail::start(&plan, stdio)?;
-    let _ = rustix::process::pidfd_send_signal(&started.init, rustix::process::Signal::KILL);
-    let _ = rustix::process::waitid(
-        rustix::process::WaitId::PidFd(std::os::fd::AsFd::as_fd(&started.init)),
-        rustix::process::WaitIdOptions::EXITED,
-    );
-    Ok(started.enforced)
 }

@@ -90,6 +90,7 @@ pub fn prepare(order: Order) -> Result<(Prepared, Plan), RunError> {
         command: order.command.clone(),
         terminal: order.terminal.then(window),
         limits: plan::limits(&policy),
+        out_of_reach: vec![state.clone(), record_dir.clone(), record.path().to_owned()],
         places: places.clone(),
     };
     let prepared = Prepared {

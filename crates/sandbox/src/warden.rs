@@ -327,6 +327,7 @@ fn start_event(prepared: &Prepared, enforced: &creel_api::enforced::Enforced) ->
         mode: crate::change::mode(&prepared.policy).to_owned(),
         plan: plan::summary(&prepared.places, &prepared.policy),
         layers: enforced.layers.clone(),
+        promises: enforced.promises.clone(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
     }
 }

@@ -4,6 +4,7 @@ use super::Disposition;
 use crate::redact::Argv;
 use crate::text;
 use creel_api::enforced::Layer;
+use creel_api::posture::Tried;
 use creel_types::{Caller, Digest};
 use serde::{Deserialize, Serialize};
 
@@ -25,6 +26,9 @@ pub struct Start {
     pub plan: Vec<String>,
     /// What was really enforced.
     pub layers: Vec<Layer>,
+    /// What was tried from inside before the command ran, with what keeps it from happening.
+    #[serde(default)]
+    pub promises: Vec<Tried>,
     /// Creel's version.
     pub version: String,
 }

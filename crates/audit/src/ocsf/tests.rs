@@ -152,6 +152,7 @@ fn more_samples(refused: Disposition) -> Vec<Event> {
             mode: "enforce".to_owned(),
             plan: vec!["read /usr".to_owned()],
             layers: Vec::new(),
+            promises: Vec::new(),
             version: "0.1.0".to_owned(),
         }),
         Event::Dns(Dns {

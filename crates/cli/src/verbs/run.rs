@@ -31,7 +31,7 @@ pub fn run(args: Run) -> Result<ExitCode, Failure> {
         },
         command: args.command,
     };
-    let code = creel_sandbox::run(order)?;
+    let code = creel_sandbox::run(order).map_err(Failure::of_run)?;
     creel_sandbox::leave(u8::try_from(code).unwrap_or(crate::failure::OWN))
 }
 

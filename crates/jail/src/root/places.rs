@@ -3,6 +3,7 @@
 use super::etc::Voids;
 use super::point::{self, Kind};
 use super::{Ground, scratch};
+use crate::walls::{Wall, stands};
 use crate::{JailError, Step};
 use creel_api::plan::{Place, Plan, What};
 use creel_kernel::SysError;
@@ -31,7 +32,8 @@ fn one(ground: &mut Ground, place: &Place, size: u64, voids: &Voids) -> Result<(
         JailError::plan(place.at.display(), "a place needs an absolute path without `.` or `..`")
     })?;
     let (tree, kind) = match &place.what {
-        What::Read(source) => grant(source, mount::READ).map_err(&failed)?,
+        What::Read(source) if stands(Wall::ReadOnly) => grant(source, mount::READ).map_err(&failed)?,
+        What::Read(source) => grant(source, mount::WRITE).map_err(&failed)?,
         What::Write(source) => grant(source, mount::WRITE).map_err(&failed)?,
         What::Scratch => (scratch("0755", size).map_err(&failed)?, Kind::Directory),
         What::Hidden => return hide(ground, path, voids).map_err(failed),
@@ -62,6 +64,9 @@ fn grant(source: &Path, flags: Flags) -> Result<(OwnedFd, Kind), SysError> {
 
 /// What is not there need not be hidden.
 fn hide(ground: &Ground, path: &Path, voids: &Voids) -> Result<(), SysError> {
+    if !stands(Wall::Hiding) {
+        return Ok(());
+    }
     let Some(at) = point::find(ground, path)? else { return Ok(()) };
     let void = voids.one(Kind::of(&at)? == Kind::Directory)?;
     mount::attach(void, at, format_args!("/{}", path.display()))
