@@ -68,6 +68,6 @@ fn next(maps: &OwnedFd, address: u64, name: &mut [u8]) -> Result<Option<(u64, Ma
     }
     // With the NUL behind it.
     let length = (query.name_size as usize).saturating_sub(1).min(name.len());
-    let path = OsString::from_vec(name[..length].to_vec()).into();
+    let path = OsString::from_vec(name[..length].to_vec());
     Ok(Some((query.end, Mapping { path, file: (query.major, query.minor, query.inode) })))
 }

@@ -26,10 +26,10 @@ pub struct Entry {
 /// A file that a process has mapped executable.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Mapping {
-    /// Its path as `/proc` shows it.
-    pub path: PathBuf,
     /// Device numbers, major and minor, and inode.
     pub file: (u32, u32, u64),
+    /// Its path as `/proc` shows it, to the byte.
+    pub path: OsString,
 }
 
 impl Entry {
@@ -145,7 +145,7 @@ mod tests {
     #[test]
     fn only_executable_files_are_mappings_of_code() {
         let mapping = Mapping { path: "/usr/lib/a b.so".into(), file: (0xfe, 0, 131) };
-        let nameless = Mapping { path: PathBuf::new(), file: (0, 5, 9) };
+        let nameless = Mapping { path: OsString::new(), file: (0, 5, 9) };
         for (line, expected) in [
             ("7f00-7f01 r-xp 00000000 fe:00 131        /usr/lib/a b.so", Some(mapping)),
             ("7f00-7f01 rw-p 00000000 fe:00 131        /usr/lib/a b.so", None),
@@ -165,7 +165,9 @@ mod tests {
         let listed = me.listed(&me.open("maps", OFlags::RDONLY).unwrap(), &mut buffer).unwrap();
         assert_eq!(me.executable_mappings(&mut buffer).unwrap(), listed);
         let path = me.executable_path().unwrap();
-        assert!(listed.iter().any(|m| m.path == path && m.file.2 == me.executable().unwrap().st_ino));
+        assert!(
+            listed.iter().any(|m| m.path == path.as_os_str() && m.file.2 == me.executable().unwrap().st_ino)
+        );
         assert!(listed.len() > 1, "a test has a C library");
     }
 

@@ -3,8 +3,9 @@
 //! **What is kept, and why it holds.** A thread's process is the same as long as the thread lives: the kernel gives
 //! descriptors through its pidfd only then, and where a pidfd cannot be had of a thread, the process is asked whether
 //! the thread is one of its own. Of a process its directory in `/proc` is kept, which tells nothing once it has
-//! ended, and its executable is looked at again at every use: path, file and time of change decide whether the digest
-//! holds. A parent stays the parent until it ends; so while the one that was seen still runs a program, it is. What an
+//! ended, and its executable is looked at again at every use: file and time of change decide whether path and digest
+//! hold. The path may be another name that the same file had when it was looked at, which gives nothing: whoever runs
+//! the file under one of its names can run it under the other. A parent stays the parent until it ends; so while the one that was seen still runs a program, it is. What an
 //! `execve` changes besides is not kept here: code that it brings in is told by [`Lineage`] and code that is mapped by
 //! [`Code`], at every connection.
 
@@ -59,10 +60,14 @@ struct Process {
 }
 
 impl Process {
-    /// Whether it still runs, and runs the same file under the same name.
+    /// Whether it still runs, and runs the same file.
     fn holds(&self) -> bool {
         self.entry.executable().is_ok_and(|stat| State::of(&stat) == self.executable)
-            && self.entry.executable_path().is_ok_and(|path| path == self.program.path)
+    }
+
+    /// Whether its file still has the name that it had.
+    fn is_named(&self) -> bool {
+        self.entry.executable_path().is_ok_and(|path| path == self.program.path)
     }
 
     fn member(&self) -> Member {
@@ -207,22 +212,37 @@ impl Callers {
         let mut child: Option<Member> = None;
         let mut next = self.look(process).then_some(process);
         while let Some(pid) = next.filter(|_| chain.len() < DEEPEST) {
+            // Init is Creel itself, which maps nothing but itself.
+            let foreign = if search && pid != self.init { self.foreign_code(pid) } else { None };
             let Some(known) = self.processes.get(&pid) else { break };
             let member = known.member();
             if child.is_some_and(|child| !self.lineage.descends(child, member)) {
                 break;
             }
-            let mut program = known.program.clone();
-            // Init is Creel itself, which maps nothing but itself.
-            if search && pid != self.init {
-                let code = || self.code.foreign(&known.entry, &program, known.executable.file());
-                program.foreign_code = self.lineage.code(member).or_else(code);
-            }
-            chain.push(program);
+            chain.push(Program { foreign_code: foreign, ..known.program.clone() });
             child = Some(member);
             next = self.parent(pid);
         }
         Caller { chain }
+    }
+
+    /// What is foreign in a process that was looked at.
+    fn foreign_code(&mut self, pid: u32) -> Option<PathBuf> {
+        let known = self.processes.get(&pid)?;
+        if let Some(brought) = self.lineage.code(known.member()) {
+            return Some(brought);
+        }
+        let mapped = self.code.foreign(&known.entry, &known.program, known.executable.file())?;
+        // It may be its own file, under another name than when it was looked at.
+        if known.is_named() {
+            return Some(mapped);
+        }
+        self.processes.remove(&pid);
+        if !self.look(pid) {
+            return Some(mapped);
+        }
+        let known = self.processes.get(&pid)?;
+        self.code.foreign(&known.entry, &known.program, known.executable.file())
     }
 
     /// The parent of a process that was looked at, looked at in its turn.

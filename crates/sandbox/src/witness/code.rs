@@ -52,12 +52,13 @@ impl Code {
         let Ok(mappings) = process.executable_mappings(&mut self.buffer) else {
             return Some(program.path.clone());
         };
-        let own = |mapping: &Mapping| mapping.path == program.path && executable.1 == mapping.file.2;
+        let own =
+            |mapping: &Mapping| mapping.path == program.path.as_os_str() && executable.1 == mapping.file.2;
         let mut ground = None;
         mappings
             .into_iter()
             .find(|mapping| !own(mapping) && !self.is_firm(mapping, process.pid(), &mut ground))
-            .map(|mapping| mapping.path)
+            .map(|mapping| mapping.path.into())
     }
 
     fn is_firm(&mut self, mapping: &Mapping, pid: u32, ground: &mut Option<Ground>) -> bool {

@@ -29,11 +29,12 @@ impl Ground {
     /// symbolic link, so a link that stands there now is not the file; neither is a file with another inode, or one
     /// that was unlinked. Device numbers are not compared: overlayfs and btrfs show others in `maps` than in `stat`.
     pub fn carries(&self, mapping: &Mapping) -> bool {
-        let path = mapping.path.as_os_str().as_bytes();
+        let path = mapping.path.as_bytes();
         if path.ends_with(b" (deleted)") || !path.starts_with(b"/") {
             return false;
         }
-        let Ok(file) = self.open(&mapping.path, OFlags::NOFOLLOW, ResolveFlags::NO_SYMLINKS) else {
+        let Ok(file) = self.open(Path::new(&mapping.path), OFlags::NOFOLLOW, ResolveFlags::NO_SYMLINKS)
+        else {
             return false;
         };
         is_read_only(&file) && fstat(&file).is_ok_and(|stat| stat.st_ino == mapping.file.2)
@@ -140,7 +141,7 @@ mod tests {
         let file = dir.path().join("lib.so");
         std::fs::write(&file, "x").unwrap();
         let inode = std::fs::metadata(&file).unwrap().ino();
-        assert!(!here().carries(&Mapping { path: file.clone(), file: (0, 0, inode) }));
+        assert!(!here().carries(&Mapping { path: file.clone().into(), file: (0, 0, inode) }));
         assert!(!here().is_firm(&file));
         assert!(!here().is_firm(Path::new("usr/lib")));
     }
@@ -165,7 +166,7 @@ mod tests {
         let name = dir.path().join("evil.so (deleted)");
         std::os::unix::fs::symlink("/usr/bin/env", &name).unwrap();
         let inode = std::fs::metadata("/usr/bin/env").unwrap().ino();
-        assert!(!here().carries(&Mapping { path: name, file: (0, 0, inode) }));
+        assert!(!here().carries(&Mapping { path: name.into(), file: (0, 0, inode) }));
         let link = dir.path().join("link");
         std::os::unix::fs::symlink("/usr/bin/env", &link).unwrap();
         let opened = here().open(&link, OFlags::NOFOLLOW, ResolveFlags::NO_SYMLINKS);
