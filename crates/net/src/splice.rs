@@ -13,9 +13,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::io::Interest;
 use tokio::net::TcpStream;
 
-/// Asked of the kernel for each direction's pipe; it may give less. Linux lets an ordinary user have 1 MiB a pipe
-/// and 64 MiB in all, so many quiet connections must not each take the most.
-const PIPE_BYTES: usize = 256 * 1024;
+/// What is moved at a time until a direction turns out to be a large body: the size of a pipe as the kernel makes it.
+const QUIET_BYTES: usize = 64 * 1024;
+
+/// Asked of the kernel for the pipe of a large body; it may give less. Linux lets an ordinary user have 1 MiB a pipe
+/// and 64 MiB in all, so quiet connections must not take the most; and more than this is slower, because what waits
+/// in the pipe leaves the processor's cache.
+const LARGE_BYTES: usize = 512 * 1024;
 
 /// The copying fallback's buffer.
 const COPY_BYTES: usize = 64 * 1024;
@@ -43,7 +47,7 @@ pub async fn both_ways(a: &TcpStream, ahead: Bytes, b: &TcpStream, moved: &Moved
 
 async fn one_way(from: &TcpStream, to: &TcpStream, moved: &AtomicU64) -> io::Result<()> {
     match pipe() {
-        Ok(pipe) => through_pipe(from, to, &pipe, moved).await?,
+        Ok(mut pipe) => through_pipe(from, to, &mut pipe, moved).await?,
         Err(_) => through_buffer(from, to, moved).await?,
     }
     shutdown_write(to)
@@ -52,20 +56,31 @@ async fn one_way(from: &TcpStream, to: &TcpStream, moved: &AtomicU64) -> io::Res
 struct Pipe {
     read: OwnedFd,
     write: OwnedFd,
+    /// The most that is asked to go in at once.
     size: usize,
+    large: bool,
 }
 
 fn pipe() -> rustix::io::Result<Pipe> {
     let (read, write) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)?;
-    let size = match rustix::pipe::fcntl_setpipe_size(&write, PIPE_BYTES) {
-        Ok(size) => size,
-        // Over the user's pipe memory: the pipe keeps the size it has.
-        Err(_) => rustix::pipe::fcntl_getpipe_size(&write)?,
-    };
-    Ok(Pipe { read, write, size })
+    Ok(Pipe { read, write, size: QUIET_BYTES, large: false })
 }
 
-async fn through_pipe(from: &TcpStream, to: &TcpStream, pipe: &Pipe, moved: &AtomicU64) -> io::Result<()> {
+impl Pipe {
+    /// Takes more at a time, once. Over the user's pipe memory the pipe keeps the size that it has.
+    fn grow(&mut self) {
+        if !std::mem::replace(&mut self.large, true) {
+            self.size = rustix::pipe::fcntl_setpipe_size(&self.write, LARGE_BYTES).unwrap_or(QUIET_BYTES);
+        }
+    }
+}
+
+async fn through_pipe(
+    from: &TcpStream,
+    to: &TcpStream,
+    pipe: &mut Pipe,
+    moved: &AtomicU64,
+) -> io::Result<()> {
     loop {
         let filled = ready_then(from, Interest::READABLE, || {
             rustix::pipe::splice(from, None, &pipe.write, None, pipe.size, flags())
@@ -82,6 +97,9 @@ async fn through_pipe(from: &TcpStream, to: &TcpStream, pipe: &Pipe, moved: &Ato
             .await?;
         }
         moved.fetch_add(filled as u64, Ordering::Relaxed);
+        if filled >= pipe.size {
+            pipe.grow();
+        }
     }
 }
 
@@ -173,6 +191,29 @@ mod tests {
         done.unwrap();
         assert_eq!(moved.forth.load(Ordering::Relaxed), 13);
         assert_eq!(moved.back.load(Ordering::Relaxed), 3 << 20);
+    }
+
+    #[tokio::test]
+    async fn only_a_direction_that_moves_much_at_once_gets_a_large_pipe() {
+        for (bytes, large) in [(1000, false), (4 << 20, true)] {
+            let (mut client, inner) = pair().await;
+            let (outer, mut server) = pair().await;
+            let (mut pipe, moved) = (pipe().unwrap(), AtomicU64::new(0));
+            let write = async {
+                client.write_all(&vec![7; bytes]).await.unwrap();
+                client.shutdown().await.unwrap();
+            };
+            let read = async {
+                let (mut got, mut buffer) = (0, vec![0; 1 << 16]);
+                while got < bytes {
+                    got += server.read(&mut buffer).await.unwrap();
+                }
+            };
+            let (moving, ..) = tokio::join!(through_pipe(&inner, &outer, &mut pipe, &moved), write, read);
+            moving.unwrap();
+            assert_eq!((pipe.large, moved.into_inner()), (large, bytes as u64));
+            assert!(pipe.size >= QUIET_BYTES);
+        }
     }
 
     #[tokio::test]
