@@ -50,6 +50,8 @@ pub struct Sources<'a> {
     pub java: Option<&'a [u8]>,
     /// The directory that `/etc` comes from.
     pub system: &'a Path,
+    /// What of it is hidden, as [`private`] finds it.
+    pub private: Vec<PathBuf>,
 }
 
 /// All files, in no order that matters.
@@ -74,19 +76,19 @@ pub fn files(sources: &Sources<'_>) -> Vec<Injected> {
             }
         }
     }
-    if sources.user.uid == 0 {
-        let given: HashSet<PathBuf> = files.iter().map(|file| file.path.clone()).collect();
-        let mut hidden = Vec::new();
-        if let Ok(top) = fs::File::open(sources.system) {
-            hide_private(&top.into(), Path::new(""), &mut |path| {
-                if !given.contains(&path) {
-                    hidden.push(Injected { path, bytes: Vec::new(), mode: 0 });
-                }
-            });
-        }
-        files.extend(hidden);
-    }
+    let given: HashSet<PathBuf> = files.iter().map(|file| file.path.clone()).collect();
+    let hidden = sources.private.iter().filter(|path| !given.contains(*path));
+    files.extend(hidden.map(|path| Injected { path: path.clone(), bytes: Vec::new(), mode: 0 }));
     files
+}
+
+/// Everything in `system` that others than its owner cannot read. Only root's own sandbox needs it hidden.
+pub fn private(system: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    if let Ok(top) = fs::File::open(system) {
+        find_private(&top.into(), Path::new(""), &mut found);
+    }
+    found
 }
 
 /// True when the host keeps a Java trust store in `/etc`.
@@ -120,10 +122,10 @@ fn text(path: &str, text: String) -> Injected {
     Injected { path: path.into(), bytes: text.into_bytes(), mode: 0o444 }
 }
 
-/// Hides every file and directory beneath `dir` that others cannot read.
+/// Finds every file and directory beneath `dir` that others cannot read.
 ///
 /// A few hundred are looked at for every start, so each is looked at by its name in the open directory.
-fn hide_private(dir: &OwnedFd, under: &Path, hide: &mut impl FnMut(PathBuf)) {
+fn find_private(dir: &OwnedFd, under: &Path, found: &mut Vec<PathBuf>) {
     const DEEPEST: usize = 12;
     let Ok(entries) = Dir::read_from(dir) else { return };
     for entry in entries.flatten() {
@@ -138,11 +140,11 @@ fn hide_private(dir: &OwnedFd, under: &Path, hide: &mut impl FnMut(PathBuf)) {
         if kind == FileType::Symlink {
             continue;
         } else if !Mode::from_raw_mode(stat.st_mode).contains(Mode::ROTH) {
-            hide(path);
+            found.push(path);
         } else if kind == FileType::Directory && path.components().count() < DEEPEST {
             let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
             let Ok(dir) = rustix::fs::openat(dir, name, flags, Mode::empty()) else { continue };
-            hide_private(&dir, &path, hide);
+            find_private(&dir, &path, found);
         }
     }
 }
@@ -154,7 +156,8 @@ mod tests {
 
     fn made(uid: u32, system: &Path) -> Vec<Injected> {
         let user = User { name: "ada".into(), uid, gid: uid, home: "/home/ada".into() };
-        files(&Sources { hostname: "box", user: &user, bundle: b"PEM", java: None, system })
+        let private = if uid == 0 { private(system) } else { Vec::new() };
+        files(&Sources { hostname: "box", user: &user, bundle: b"PEM", java: None, system, private })
     }
 
     fn of<'a>(files: &'a [Injected], path: &str) -> Option<&'a Injected> {

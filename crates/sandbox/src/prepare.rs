@@ -62,6 +62,7 @@ pub struct Prepared {
 
 /// Prepares a run; nothing is left behind when this fails.
 pub fn prepare(order: Order) -> Result<(Prepared, Plan), RunError> {
+    let private = look_for_private(&order);
     let workspace = workspace(&order.workspace)?;
     let policy = policies::compile(&order.documents, &workspace, &order.resolve)?;
     let id = identity()?;
@@ -83,7 +84,7 @@ pub fn prepare(order: Order) -> Result<(Prepared, Plan), RunError> {
     let plan = Plan {
         hostname: name.to_string(),
         root: plan::root(order.root.as_deref()).map_err(|source| RunError::Root { source })?,
-        etc: etc(&order, &name, &user, &authority, &trust),
+        etc: etc(&order, &name, &user, (&authority, &trust), private),
         scratch: policy.process().limits().disk.unwrap_or(SCRATCH),
         cwd: cwd(&policy, &workspace, &user),
         env: env.clone(),
@@ -247,8 +248,8 @@ fn etc(
     order: &Order,
     name: &SandboxName,
     user: &User,
-    authority: &Authority,
-    trust: &Trust,
+    (authority, trust): (&Authority, &Trust),
+    private: Looking,
 ) -> Vec<creel_api::plan::Injected> {
     let root = order.root.as_deref().unwrap_or(Path::new("/"));
     let system = root.join("etc");
@@ -264,7 +265,39 @@ fn etc(
         bundle: &pem,
         java: java.as_deref(),
         system: &system,
+        private: private.found(&system),
     })
+}
+
+/// A look through `/etc` for what has to be hidden, on a thread of its own: it takes root longer than anything else
+/// here, and no thread is in the way once the sandbox's first process is there.
+enum Looking {
+    /// Nothing has to be hidden from a user who cannot read it.
+    Needless,
+    /// It goes on.
+    Beside(std::thread::JoinHandle<Vec<PathBuf>>),
+    /// There is no thread to be had.
+    Later,
+}
+
+impl Looking {
+    /// What was found; looks itself where nobody did to the end, as what is not looked for would be shown.
+    fn found(self, system: &Path) -> Vec<PathBuf> {
+        match self {
+            Self::Needless => Vec::new(),
+            Self::Beside(thread) => thread.join().unwrap_or_else(|_| etc::private(system)),
+            Self::Later => etc::private(system),
+        }
+    }
+}
+
+fn look_for_private(order: &Order) -> Looking {
+    if !rustix::process::getuid().is_root() {
+        return Looking::Needless;
+    }
+    let system = order.root.as_deref().unwrap_or(Path::new("/")).join("etc");
+    let look = move || etc::private(&system);
+    std::thread::Builder::new().name("etc".into()).spawn(look).map_or(Looking::Later, Looking::Beside)
 }
 
 /// The workspace where the policy grants it, else the home inside.

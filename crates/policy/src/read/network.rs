@@ -40,7 +40,10 @@ impl Draft {
         for item in denies.iter().take(MOST_DENIES) {
             self.deny.extend(target(item, problems).map(|t| (item.span, t)));
         }
-        for item in node.list("rules") {
+        let rules = node.list("rules");
+        self.rules.reserve(rules.len());
+        self.names.reserve(rules.len());
+        for item in rules {
             self.rule(item, operator, problems);
         }
     }
@@ -92,11 +95,12 @@ impl Draft {
 
 /// Reads targets, each once.
 pub(super) fn targets(items: &[Node], problems: &mut Problems) -> (Vec<Target>, Vec<Span>) {
-    let mut seen: HashSet<(HostPattern, Ports)> = HashSet::with_capacity(items.len());
-    let mut read = (Vec::new(), Vec::new());
+    let mut seen: HashSet<(HostPattern, Ports)> = HashSet::new();
+    let mut read = (Vec::with_capacity(items.len()), Vec::with_capacity(items.len()));
     for item in items {
         let Some(target) = target(item, problems) else { continue };
-        if !seen.insert((target.host.clone(), target.ports)) {
+        // Most rules have one target, which is nobody's double.
+        if items.len() > 1 && !seen.insert((target.host.clone(), target.ports)) {
             problems.add(item.span, format!("`{}` is given twice", target.written));
         }
         read.0.push(target);

@@ -5,6 +5,7 @@ use crate::problems::{Problems, Span};
 use crate::read::scalar;
 use crate::suggest;
 use crate::yaml::{Key, Node, Value};
+use std::collections::HashMap;
 
 /// Reports everything about `node` that is not of this shape.
 pub(crate) fn check(node: &Node, shape: &Shape, problems: &mut Problems) {
@@ -69,9 +70,16 @@ fn map(node: &Node, of: &Shape, shape: &Shape, problems: &mut Problems) {
 }
 
 fn duplicates(entries: &[(Key, Node)], problems: &mut Problems) {
-    let mut seen: std::collections::HashMap<&str, Span> = std::collections::HashMap::new();
-    for (key, _) in entries {
-        if let Some(first) = seen.insert(&key.text, key.span) {
+    // Most mappings have a few keys, and there are tens of thousands of such; a hostile one may have a million.
+    const FEW: usize = 8;
+    let mut seen: HashMap<&str, Span> = HashMap::new();
+    for (at, (key, _)) in entries.iter().enumerate() {
+        let first = if entries.len() <= FEW {
+            entries[..at].iter().rev().find(|(k, _)| k.text == key.text).map(|(k, _)| k.span)
+        } else {
+            seen.insert(&key.text, key.span)
+        };
+        if let Some(first) = first {
             let place = problems.place(first);
             problems
                 .add(key.span, format!("`{}` is given twice", key.text))
