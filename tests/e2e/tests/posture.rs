@@ -69,7 +69,7 @@ fn the_record_lists_what_was_proven_and_nothing_of_the_trial_reaches_it() {
     let (scene, _) = scene();
     let shown = scene.sh("cat fixed; ls -a; ls -a /tmp").ok();
     assert_eq!(
-        shown.stdout.split_whitespace().filter(|name| name.contains("posture")).count(),
+        shown.stdout.split_whitespace().filter(|name| name.contains(".creel")).count(),
         0,
         "{shown:?}"
     );
