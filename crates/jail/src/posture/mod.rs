@@ -84,7 +84,7 @@ pub fn try_bare(plan: &Plan, which: impl Fn(&Promise) -> bool) -> Result<Vec<Tri
     let outside = Outside::stand()?;
     let promises = promises(plan, &outside).into_iter().filter(which);
     let one = |promise: Promise| {
-        let answers = probe::fork_and_try(&promise.attempts, None, None)?;
+        let (answers, _child) = probe::fork_and_try(&promise.attempts, None, None)?;
         Ok(judge::judge(&[promise], &answers, &[]))
     };
     promises.map(one).collect::<Result<Vec<_>, _>>().map(|tried| tried.concat())

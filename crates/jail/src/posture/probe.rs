@@ -20,7 +20,8 @@ pub(crate) fn run(
     hatch: &OwnedFd,
     to: &OwnedFd,
 ) -> Result<(), SysError> {
-    let answers = fork_and_try(attempts, Some(limits), Some(hatch))?;
+    // The warden goes on while the child's memory is still being taken down; init serves only when it is gone.
+    let (answers, _child) = fork_and_try(attempts, Some(limits), Some(hatch))?;
     let mut w = Writer::default();
     answers.iter().for_each(|answer| w.u32(encode(*answer)));
     link::send(to, &w.0, &[])
@@ -58,7 +59,7 @@ pub(super) fn fork_and_try(
     attempts: &[Attempt],
     limits: Option<&Limits>,
     hatch: Option<&OwnedFd>,
-) -> Result<Vec<Answer>, SysError> {
+) -> Result<(Vec<Answer>, Child), SysError> {
     let (read, write) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).named("pipe2", "")?;
     let Some(pid) = process::fork()? else {
         let confined = limits.map_or(Ok(()), |limits| {
@@ -72,11 +73,28 @@ pub(super) fn fork_and_try(
         process::exit_now(0);
     };
     drop(write);
-    let said = read_to_end(&read)?;
-    let pid = Pid::from_raw(pid.cast_signed());
-    let ended = rustix::process::waitpid(pid, WaitOptions::empty()).named("waitpid", "the probe")?;
-    let segv = ended.is_some_and(|(_, status)| status.terminating_signal() == Some(Signal::SEGV.as_raw()));
-    Ok(collect(attempts, &said, segv))
+    let mut child = Child(Pid::from_raw(pid.cast_signed()));
+    let whole = attempts.len() * PAIR;
+    let said = read_until(&read, whole)?;
+    let segv = said.len() < whole && child.ended_by_segv();
+    Ok((collect(attempts, &said, segv), child))
+}
+
+/// The one who tried, until it is reaped.
+pub(super) struct Child(Option<Pid>);
+
+impl Child {
+    fn ended_by_segv(&mut self) -> bool {
+        let Some(pid) = self.0.take() else { return false };
+        let ended = rustix::process::waitpid(Some(pid), WaitOptions::empty()).ok().flatten();
+        ended.is_some_and(|(_, status)| status.terminating_signal() == Some(Signal::SEGV.as_raw()))
+    }
+}
+
+impl Drop for Child {
+    fn drop(&mut self) {
+        self.ended_by_segv();
+    }
 }
 
 /// Writes a pair for each attempt: its number and the answer. Those that may end the process come last and apart.
@@ -97,14 +115,19 @@ fn try_all(attempts: &[Attempt], hatch: Option<&OwnedFd>, to: &OwnedFd) {
     }
 }
 
-fn read_to_end(pipe: &OwnedFd) -> Result<Vec<u8>, SysError> {
+/// Bytes of an attempt's number and its answer.
+const PAIR: usize = 8;
+
+/// What is said, up to so many bytes.
+fn read_until(pipe: &OwnedFd, whole: usize) -> Result<Vec<u8>, SysError> {
     let (mut said, mut buffer) = (Vec::new(), [0; 4096]);
-    loop {
+    while said.len() < whole {
         match rustix::io::retry_on_intr(|| rustix::io::read(pipe, &mut buffer)).named("read", "the probe")? {
-            0 => return Ok(said),
+            0 => break,
             length => said.extend_from_slice(&buffer[..length]),
         }
     }
+    Ok(said)
 }
 
 /// A process that ended by SIGSEGV at what may be fatal has shown that the kernel does not have it.
