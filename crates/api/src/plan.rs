@@ -34,13 +34,14 @@ pub struct Plan {
     pub out_of_reach: Vec<PathBuf>,
 }
 
-/// Where `/usr`, `/bin`, `/lib*`, `/sbin`, `/etc`, `/opt` come from.
+/// Where the system directories come from: `/usr`, `/bin`, `/lib*`, `/sbin`, `/etc` and `/opt` of the host, or
+/// everything that a root of its own holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Root {
     /// The host's own directories, read-only.
     Host,
-    /// A directory that holds a root of its own, read-only.
-    Dir(PathBuf),
+    /// Directories that make a root of their own, laid over one another, the topmost first; read-only.
+    Layers(Vec<PathBuf>),
 }
 
 /// One thing in the sandbox's file tree.

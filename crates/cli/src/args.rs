@@ -38,6 +38,9 @@ pub enum Verb {
     Stop(Stop),
     /// Follow what a sandbox does, line by line
     Logs(Logs),
+    /// Keep images that sandboxes have as their roots
+    #[command(subcommand)]
+    Image(Image),
     /// Check, show and change policies
     #[command(subcommand)]
     Policy(Policy),
@@ -59,6 +62,9 @@ pub enum Verb {
     #[command(hide = true, name = "internal-mounts")]
     Mounts,
     /// A role that Creel starts itself in
+    #[command(hide = true, name = "internal-image")]
+    TakeImage(TakeImage),
+    /// A role that Creel starts itself in
     #[command(hide = true, name = "internal-sweep")]
     Sweep {
         /// Directories to remove once standard input ends
@@ -71,6 +77,7 @@ pub enum Verb {
 #[command(after_help = "Examples:\n  \
     creel run -- npm test\n  \
     creel run -p agent.yaml -p preset:npm --name web -- claude\n  \
+    creel run --root docker://debian:12 -- bash\n  \
     creel run --resolve api.test=127.0.0.1:8443 --trust ca.pem -- curl https://api.test/")]
 pub struct Run {
     /// Policy document, or preset:NAME (see `creel policy presets`); may be given more than once
@@ -94,9 +101,10 @@ pub struct Run {
     /// Directory for the record (default: below $XDG_STATE_HOME/creel)
     #[arg(long, value_name = "DIR")]
     pub record: Option<PathBuf>,
-    /// Take the system directories from DIR instead of the host
-    #[arg(long, value_name = "DIR")]
-    pub root: Option<PathBuf>,
+    /// Take the file tree from a directory or an image instead of the host: DIR, docker://NAME, oci:DIR[:NAME],
+    /// oci-archive:FILE[:NAME], docker-archive:FILE[:NAME], tar:FILE
+    #[arg(long, value_name = "ROOT")]
+    pub root: Option<creel_image::Source>,
     /// Give the command a terminal, also when standard input and output are none
     #[arg(short = 't', long = "tty", overrides_with = "no_tty")]
     pub tty: bool,
@@ -109,8 +117,13 @@ pub struct Run {
     /// Say nothing but errors
     #[arg(short, long)]
     pub quiet: bool,
-    /// The command and its arguments
-    #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true, value_name = "COMMAND")]
+    /// The command and its arguments; an image's own when absent
+    #[arg(
+        required_unless_present = "root",
+        trailing_var_arg = true,
+        allow_hyphen_values = true,
+        value_name = "COMMAND"
+    )]
     pub command: Vec<OsString>,
 }
 
@@ -187,6 +200,41 @@ pub struct Logs {
     /// Print the record's own JSON lines
     #[arg(long)]
     pub json: bool,
+}
+
+/// `creel image ...`
+#[derive(Debug, Subcommand)]
+pub enum Image {
+    /// Bring an image from a registry or a file into the store, or bring it up to date
+    #[command(
+        after_help = "Examples:\n  creel image pull debian:12\n  creel image pull oci-archive:image.tar"
+    )]
+    Pull {
+        /// NAME or docker://NAME, oci:DIR[:NAME], oci-archive:FILE[:NAME], docker-archive:FILE[:NAME], tar:FILE
+        image: String,
+        /// Trust one more certificate authority
+        #[arg(long, value_name = "CA.pem")]
+        trust: Vec<PathBuf>,
+    },
+    /// List the images in the store
+    Ls(Json),
+    /// Forget an image and remove what nothing else needs of it
+    Rm {
+        /// As it was pulled, or as `creel image ls` shows it
+        image: String,
+    },
+    /// Remove what no image needs, and what interrupted pulls have left
+    Prune,
+}
+
+/// `creel internal-image`
+#[derive(Debug, Args)]
+pub struct TakeImage {
+    /// What to bring
+    pub source: creel_image::Source,
+    /// Further authorities
+    #[arg(long)]
+    pub trust: Vec<PathBuf>,
 }
 
 /// `creel policy ...`

@@ -41,6 +41,8 @@ fn carry_out(verb: Verb) -> Result<ExitCode, Failure> {
         Verb::Completion { shell } => verbs::shell::completion(shell),
         Verb::Man => verbs::shell::man(),
         Verb::Sweep { directories } => Ok(ExitCode::from(creel_sandbox::sweeper::role(&directories))),
+        Verb::Image(args) => verbs::image::image(args),
+        Verb::TakeImage(args) => verbs::image::take(&args),
         Verb::Mounts => Ok(ExitCode::from(creel_sandbox::mounts::role())),
     }
 }

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 const FLOORS: &[&[&str]] = &[
     &["cli"],
     &["sandbox"],
-    &["jail", "proxy", "inference"],
+    &["jail", "proxy", "inference", "image"],
     &["kernel", "net", "audit"],
     &["policy", "api"],
     &["types"],

@@ -132,9 +132,10 @@ fn encode(plan: &Plan) -> Vec<u8> {
     w.bytes(hostname.as_bytes());
     match root {
         Root::Host => w.u8(0),
-        Root::Dir(dir) => {
+        Root::Layers(layers) => {
             w.u8(1);
-            path(&mut w, dir);
+            w.count(layers.len());
+            layers.iter().for_each(|layer| path(&mut w, layer));
         }
     }
     w.count(places.len());
@@ -162,7 +163,7 @@ fn decode(bytes: &[u8]) -> Option<(Plan, Vec<u64>)> {
     let hostname = r.text()?;
     let root = match r.u8()? {
         0 => Root::Host,
-        1 => Root::Dir(read_path(&mut r)?),
+        1 => Root::Layers((0..r.u32()?).map(|_| read_path(&mut r)).collect::<Option<_>>()?),
         _ => return None,
     };
     let places = (0..r.u32()?).map(|_| decode_place(&mut r)).collect::<Option<_>>()?;
@@ -261,7 +262,7 @@ mod tests {
         };
         let whats = [What::Read(odd().into()), What::Write("/w".into()), What::Hidden, What::Scratch];
         let rich = Plan {
-            root: Root::Dir(odd().into()),
+            root: Root::Layers(vec![odd().into(), "/low".into()]),
             places: whats.into_iter().map(|what| Place { at: odd().into(), what }).collect(),
             etc: vec![
                 Injected { path: "hosts".into(), bytes: b"one".to_vec(), mode: 0o444 },

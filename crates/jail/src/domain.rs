@@ -19,9 +19,12 @@ pub(crate) fn confine(plan: &Plan) -> Result<Domain, JailError> {
 fn rules(plan: &Plan) -> Result<Vec<(PathBuf, Right)>, SysError> {
     let mut rules = vec![(PathBuf::from("/"), Right::List), (PathBuf::from("/dev/shm"), Right::All)];
     for entry in std::fs::read_dir("/").named("readdir", "/")?.flatten() {
-        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-            let right = top_level(&entry.file_name().to_string_lossy());
-            rules.push((entry.path(), right));
+        let Ok(kind) = entry.file_type() else { continue };
+        if kind.is_dir() {
+            rules.push((entry.path(), top_level(&entry.file_name().to_string_lossy())));
+        } else if kind.is_file() {
+            // Images of one program have it there.
+            rules.push((entry.path(), Right::File));
         }
     }
     for place in &plan.places {

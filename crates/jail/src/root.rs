@@ -6,6 +6,7 @@
 
 mod devices;
 mod etc;
+mod layered;
 mod patchwork;
 mod places;
 mod point;
@@ -16,8 +17,10 @@ pub(crate) use system::SYSTEM;
 use crate::assignment::Assignment;
 use crate::walls::{Wall, stands};
 use crate::{JailError, Step};
+use creel_api::plan::Root;
 use creel_kernel::mount::{self, Flags};
 use creel_kernel::{Named, SysError};
+use etc::Voids;
 use rustix::fs::{Mode, OFlags};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
@@ -33,14 +36,28 @@ pub(crate) struct Tree {
 pub(crate) fn build(assignment: &Assignment) -> Result<Tree, JailError> {
     let plan = &assignment.plan;
     let failed = JailError::step(Step::Root);
-    let mut ground = Ground::lay().map_err(&failed)?;
-    let scaffold = mount::clone_alone(&ground.root).map_err(&failed)?;
-    let voids = etc::place(&ground, assignment)?;
+    etc::check(plan)?;
+    let (mut ground, scaffold, voids) = lay(assignment).map_err(&failed)?;
     system::place(&ground, &plan.root).map_err(&failed)?;
     devices::place(&mut ground, plan.scratch.0, &voids).map_err(&failed)?;
     places::place(&mut ground, plan, &voids)?;
     finish(&ground).map_err(failed)?;
     Ok(Tree { scaffold })
+}
+
+/// The ground, its scaffold, and what hides things.
+fn lay(assignment: &Assignment) -> Result<(Ground, OwnedFd, Voids), SysError> {
+    mount::make_private()?;
+    let (ground, voids) = match &assignment.plan.root {
+        Root::Host => {
+            let ground = Ground::bare()?;
+            let voids = etc::lay(&ground, assignment)?;
+            (ground, voids)
+        }
+        Root::Layers(layers) => layered::lay(layers, assignment)?,
+    };
+    let scaffold = mount::clone_alone(&ground.root)?;
+    Ok((ground, scaffold, voids))
 }
 
 fn finish(ground: &Ground) -> Result<(), SysError> {
@@ -58,11 +75,15 @@ struct Ground {
 }
 
 impl Ground {
-    fn lay() -> Result<Self, SysError> {
-        mount::make_private()?;
+    /// An empty tmpfs.
+    fn bare() -> Result<Self, SysError> {
         // It holds directories and links only.
         let options = [("mode", "0755"), ("size", "8m"), ("nr_inodes", "16384")];
-        let root = mount::new("tmpfs", &options, mount::WRITE)?;
+        Self::on(mount::new("tmpfs", &options, mount::WRITE)?)
+    }
+
+    /// A detached file system of the sandbox's own.
+    fn on(root: OwnedFd) -> Result<Self, SysError> {
         mount::attach_over_root(&root)?;
         let mut ground = Self { root, own: Vec::new() };
         ground.adopt(ground.root.try_clone().named("dup", "the new root")?.as_fd())?;
@@ -73,8 +94,10 @@ impl Ground {
     /// Makes a directory for each of the host's top-level ones, so that later grants have their mount points.
     fn copy_names(&self) -> Result<(), SysError> {
         for entry in std::fs::read_dir("/").named("readdir", "/")?.flatten() {
-            if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-                self.make_dir(Path::new(&entry.file_name()), 0o755)?;
+            let name = entry.file_name();
+            let system = name.to_str().is_some_and(|name| SYSTEM.contains(&name));
+            if !system && entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+                self.make_dir(Path::new(&name), 0o755)?;
             }
         }
         Ok(())

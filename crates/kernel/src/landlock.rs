@@ -21,6 +21,8 @@ pub enum Right {
     Read,
     /// That, and executing.
     ReadExecute,
+    /// Reading and executing one file.
+    File,
     /// Reading and writing what exists, and `ioctl` on devices.
     Devices,
     /// Everything.
@@ -34,6 +36,7 @@ impl Right {
             Self::List => A::ReadDir.into(),
             Self::Read => A::ReadDir | A::ReadFile,
             Self::ReadExecute => A::ReadDir | A::ReadFile | A::Execute,
+            Self::File => A::ReadFile | A::Execute,
             Self::Devices => A::ReadDir | A::ReadFile | A::WriteFile | A::Truncate | A::IoctlDev,
             Self::All => A::from_all(NEWEST),
         }

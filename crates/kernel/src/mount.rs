@@ -31,6 +31,27 @@ pub fn new(kind: &'static str, options: &[(&str, &str)], flags: Flags) -> Result
     sys::fsmount(context.as_fd(), sys::FsMountFlags::FSMOUNT_CLOEXEC, flags).named("fsmount", kind)
 }
 
+/// Mounts an overlay on the directory `at`: `lower` with the topmost first, beneath `upper`.
+///
+/// By `mount(2)`, as the newer calls bound each option to 256 bytes before Linux 6.7. Descriptors stand for the
+/// directories, as a path would have to be quoted.
+pub fn overlay(
+    lower: &[OwnedFd],
+    upper: &OwnedFd,
+    work: &OwnedFd,
+    at: &OwnedFd,
+    on: impl Display,
+) -> Result<(), SysError> {
+    let place = |fd: &OwnedFd| format!("/proc/self/fd/{}", fd.as_raw_fd());
+    let layers: Vec<String> = lower.iter().map(place).collect();
+    let options =
+        format!("userxattr,lowerdir={},upperdir={},workdir={}", layers.join(":"), place(upper), place(work));
+    let options =
+        std::ffi::CString::new(options).map_err(|_| SysError::new("mount", "overlay", Errno::INVAL))?;
+    let flags = sys::MountFlags::NOSUID | sys::MountFlags::NODEV;
+    sys::mount("overlay", place(at), "overlay", flags, options.as_c_str()).named("mount", on)
+}
+
 /// A detached clone of what is mounted at and below `path` (looked up from `from`, symbolic links followed).
 pub fn clone_tree(from: impl AsFd, path: &Path) -> Result<OwnedFd, SysError> {
     let flags = sys::OpenTreeFlags::OPEN_TREE_CLONE
@@ -74,10 +95,28 @@ pub fn attach_over_root(tree: impl AsFd) -> Result<(), SysError> {
 }
 
 /// Makes the tree mounted over the caller's root (see [`attach_over_root`]) the root, and lets go of the old one.
+///
+/// Only the topmost mount can be let go of. If something else was attached over the old root, too, that would be it,
+/// and the old root would stay within reach as `/..`: this looks, and fails.
 pub fn pivot_into(tree: impl AsFd) -> Result<(), SysError> {
+    let mount_of = |path| {
+        let mask = rustix::fs::StatxFlags::from_bits_retain(libc::STATX_MNT_ID);
+        rustix::fs::statx(CWD, path, rustix::fs::AtFlags::empty(), mask).named("statx", path)
+    };
     rustix::process::fchdir(tree).named("fchdir", "the new root")?;
     rustix::process::pivot_root(".", ".").named("pivot_root", ".")?;
     sys::unmount(".", sys::UnmountFlags::DETACH).named("umount2", "the old root")?;
+    rustix::process::chdir("/").named("chdir", "/")?;
+    if mount_of("/..")?.stx_mnt_id != mount_of(".")?.stx_mnt_id {
+        return Err(SysError::new("pivot_root", "the old root is still there", Errno::BUSY));
+    }
+    Ok(())
+}
+
+/// Detaches a mount, and all below it, that lies over the caller's root (see [`attach_over_root`]).
+pub fn detach_from_root(tree: impl AsFd) -> Result<(), SysError> {
+    rustix::process::fchdir(tree).named("fchdir", "a mount over the root")?;
+    sys::unmount(".", sys::UnmountFlags::DETACH).named("umount2", "a mount over the root")?;
     rustix::process::chdir("/").named("chdir", "/")
 }
 

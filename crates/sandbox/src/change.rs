@@ -32,6 +32,7 @@ pub struct Change {
     resolve: Vec<Resolution>,
     user: crate::etc::User,
     state: PathBuf,
+    images: Option<PathBuf>,
     record: PathBuf,
     cell: Arc<PolicyCell>,
     exit: Arc<Exit>,
@@ -80,6 +81,7 @@ impl Change {
             resolve: prepared.resolve.clone(),
             user,
             state: prepared.state.clone(),
+            images: creel_image::Store::place().ok(),
             record: prepared.record.path().parent().unwrap_or(&prepared.state).to_owned(),
             cell,
             exit,
@@ -160,7 +162,12 @@ impl Change {
             .models
             .prepare(&policy)
             .map_err(|error| Refused::lines("a model backend cannot be used", &error))?;
-        let reserved = Reserved { state: &self.state, record: &self.record, before: &self.places };
+        let reserved = Reserved {
+            state: &self.state,
+            record: &self.record,
+            images: self.images.as_deref(),
+            before: &self.places,
+        };
         let places = plan::places(policy.filesystem(), &self.user, &reserved)
             .map_err(|error| Refused::lines("the files cannot be granted", &error))?;
         let files = self.change_files(&places, force).await?;

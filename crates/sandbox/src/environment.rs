@@ -45,6 +45,8 @@ pub struct Sources<'a> {
     pub user: &'a str,
     /// The sandbox's name.
     pub name: &'a str,
+    /// What an image sets, `KEY=VALUE` each, where nothing above has a say.
+    pub image: Option<&'a [String]>,
     /// Directories of the operator's `PATH` that can be seen inside.
     pub visible: &'a dyn Fn(&Path) -> bool,
 }
@@ -68,6 +70,11 @@ pub fn build(sources: &Sources<'_>) -> Vec<(OsString, OsString)> {
     for key in CA_VARIABLES {
         set(key, CA_BUNDLE.into());
     }
+    for (key, value) in sources.image.unwrap_or_default().iter().filter_map(|pair| pair.split_once('=')) {
+        if !key.is_empty() && !env.iter().any(|(k, _)| k == key) {
+            env.push((key.into(), value.into()));
+        }
+    }
     for (key, value) in sources.extra {
         env.retain(|(k, _)| k != key);
         env.push((key.clone(), value.clone()));
@@ -75,8 +82,12 @@ pub fn build(sources: &Sources<'_>) -> Vec<(OsString, OsString)> {
     env
 }
 
-/// The operator's `PATH` as far as it can be seen inside, then the standard directories.
+/// The operator's `PATH` as far as it can be seen inside, then the standard directories; or an image's own.
 fn path(sources: &Sources<'_>) -> OsString {
+    if let Some(image) = sources.image {
+        let own = image.iter().find_map(|pair| pair.strip_prefix("PATH=")).filter(|path| !path.is_empty());
+        return own.map_or_else(|| join(&STANDARD_PATH.map(PathBuf::from)), OsString::from);
+    }
     let operator = (sources.operator)("PATH").unwrap_or_default();
     let mut dirs: Vec<PathBuf> =
         std::env::split_paths(&operator).filter(|dir| dir.is_absolute() && (sources.visible)(dir)).collect();
@@ -104,6 +115,14 @@ mod tests {
     use super::*;
 
     fn built(operator: &[(&str, &str)], extra: &[(&str, &str)]) -> Vec<(String, String)> {
+        built_on(None, operator, extra)
+    }
+
+    fn built_on(
+        image: Option<&[String]>,
+        operator: &[(&str, &str)],
+        extra: &[(&str, &str)],
+    ) -> Vec<(String, String)> {
         let extra: Vec<_> = extra.iter().map(|(k, v)| (k.into(), v.into())).collect();
         build(&Sources {
             operator: &|key| operator.iter().find(|(k, _)| *k == key).map(|(_, v)| v.into()),
@@ -111,6 +130,7 @@ mod tests {
             home: Path::new("/home/ada"),
             user: "ada",
             name: "box",
+            image,
             visible: &|dir| dir.starts_with("/usr"),
         })
         .into_iter()
@@ -133,6 +153,23 @@ mod tests {
             [&("HOME".into(), "/tmp/h".into())]
         );
         assert!(env.contains(&("X".into(), "1".into())));
+    }
+
+    #[test]
+    fn an_image_sets_what_nobody_else_does() {
+        let image = ["PATH=/app/bin:/bin", "PYTHON=3", "HOME=/x", "SSL_CERT_FILE=/x", "X=image", "odd", "=y"]
+            .map(String::from);
+        let env = built_on(Some(&image), &[("PATH", "/usr/games")], &[("X", "mine")]);
+        let of =
+            |key: &str| env.iter().filter(|(k, _)| k == key).map(|(_, v)| v.as_str()).collect::<Vec<_>>();
+        assert_eq!(of("PATH"), ["/app/bin:/bin"]);
+        assert_eq!(of("PYTHON"), ["3"]);
+        assert_eq!(of("HOME"), ["/home/ada"]);
+        assert_eq!(of("SSL_CERT_FILE"), [CA_BUNDLE]);
+        assert_eq!(of("X"), ["mine"]);
+        assert!(!env.iter().any(|(k, _)| k == "odd" || k.is_empty()));
+        let bare = built_on(Some(&[]), &[("PATH", "/usr/games")], &[]);
+        assert!(bare.contains(&("PATH".into(), STANDARD_PATH.join(":"))));
     }
 
     #[test]

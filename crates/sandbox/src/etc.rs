@@ -24,7 +24,7 @@ const BUNDLES: [&str; 5] = [
 ];
 
 /// Java's trust store where distributions keep it; `/etc` relative.
-const JAVA_STORES: [&str; 2] = ["ssl/certs/java/cacerts", "pki/ca-trust/extracted/java/cacerts"];
+pub const JAVA_STORES: [&str; 2] = ["ssl/certs/java/cacerts", "pki/ca-trust/extracted/java/cacerts"];
 
 /// Who runs inside.
 pub struct User {
@@ -48,8 +48,8 @@ pub struct Sources<'a> {
     pub bundle: &'a [u8],
     /// Java trust store with the sandbox's authority; `None` when the host has no Java.
     pub java: Option<&'a [u8]>,
-    /// The directory that `/etc` comes from.
-    pub system: &'a Path,
+    /// Whether the system's `/etc` has this, relative to it.
+    pub has: &'a dyn Fn(&str) -> bool,
     /// What of it is hidden, as [`private`] finds it.
     pub private: Vec<PathBuf>,
 }
@@ -65,13 +65,13 @@ pub fn files(sources: &Sources<'_>) -> Vec<Injected> {
         text("group", group(sources.user)),
     ];
     for place in BUNDLES {
-        if Path::new("/etc").join(place) == Path::new(CA_BUNDLE) || sources.system.join(place).exists() {
+        if Path::new("/etc").join(place) == Path::new(CA_BUNDLE) || (sources.has)(place) {
             files.push(Injected { path: place.into(), bytes: sources.bundle.to_vec(), mode: 0o444 });
         }
     }
     if let Some(store) = sources.java {
         for place in JAVA_STORES {
-            if sources.system.join(place).exists() {
+            if (sources.has)(place) {
                 files.push(Injected { path: place.into(), bytes: store.to_vec(), mode: 0o444 });
             }
         }
@@ -89,11 +89,6 @@ pub fn private(system: &Path) -> Vec<PathBuf> {
         find_private(&top.into(), Path::new(""), &mut found);
     }
     found
-}
-
-/// True when the host keeps a Java trust store in `/etc`.
-pub fn java_store(system: &Path) -> Option<PathBuf> {
-    JAVA_STORES.iter().map(|place| system.join(place)).find(|path| path.exists())
 }
 
 const NSSWITCH: &str = "passwd: files\ngroup: files\nshadow: files\nhosts: files dns\nnetworks: files\n\
@@ -157,7 +152,7 @@ mod tests {
     fn made(uid: u32, system: &Path) -> Vec<Injected> {
         let user = User { name: "ada".into(), uid, gid: uid, home: "/home/ada".into() };
         let private = if uid == 0 { private(system) } else { Vec::new() };
-        files(&Sources { hostname: "box", user: &user, bundle: b"PEM", java: None, system, private })
+        files(&Sources { hostname: "box", user: &user, bundle: b"PEM", java: None, has: &|_| false, private })
     }
 
     fn of<'a>(files: &'a [Injected], path: &str) -> Option<&'a Injected> {

@@ -22,6 +22,7 @@ pub mod policies;
 mod prepare;
 pub mod records;
 pub mod relay;
+pub mod root;
 pub mod sweeper;
 pub mod terminal;
 pub mod trial;
@@ -91,12 +92,12 @@ pub enum RunError {
     /// No authority of the sandbox's own.
     #[error("cannot make the sandbox's certificate authority")]
     Authority(#[source] creel_net::authority::AuthorityError),
-    /// The root directory is not there.
-    #[error("cannot use the root directory")]
-    Root {
-        /// The cause.
-        source: io::Error,
-    },
+    /// No root.
+    #[error(transparent)]
+    Root(#[from] root::RootError),
+    /// Nothing to run.
+    #[error("no command is given, and {0} names none")]
+    NoCommand(String),
     /// A model backend is not usable.
     #[error(transparent)]
     Models(#[from] models::ModelsError),

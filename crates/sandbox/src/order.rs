@@ -16,7 +16,7 @@ pub struct Order {
     /// The directory that the command works in, on the host.
     pub workspace: PathBuf,
     /// Where the system directories come from, when not from the host.
-    pub root: Option<PathBuf>,
+    pub root: Option<creel_image::Source>,
     /// Variables for the command, over those that are made.
     pub env: Vec<(OsString, OsString)>,
     /// `--resolve`.
@@ -29,7 +29,7 @@ pub struct Order {
     pub terminal: bool,
     /// How much is said on standard error.
     pub voice: Voice,
-    /// The command and its arguments.
+    /// The command and its arguments; the root's own when empty.
     pub command: Vec<OsString>,
 }
 

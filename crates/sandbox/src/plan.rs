@@ -3,7 +3,7 @@
 mod links;
 
 use crate::etc::User;
-use creel_api::plan::{Limits, Place, Root, What};
+use creel_api::plan::{Limits, Place, What};
 use creel_policy::{Access, Filesystem, Grant, Home, Policy};
 use links::Astray;
 use std::io;
@@ -69,6 +69,8 @@ pub struct Reserved<'a> {
     pub state: &'a Path,
     /// This run's record.
     pub record: &'a Path,
+    /// The store of images, which sandboxes share.
+    pub images: Option<&'a Path>,
     /// What stood there before a live change.
     pub before: &'a [Place],
 }
@@ -197,6 +199,11 @@ fn forbid(source: &Path, grant: &Grant, reserved: &Reserved<'_>) -> Result<(), P
             return forbidden("the kernel's own files are the sandbox's to make");
         }
     }
+    let shared =
+        reserved.images.is_some_and(|images| images.starts_with(source) || source.starts_with(images));
+    if shared && grant.access == Access::Write {
+        return forbidden("it holds the images that other sandboxes stand on; grant what is beside them");
+    }
     for own in [reserved.state, reserved.record] {
         if own.starts_with(source) || source.starts_with(own) {
             return forbidden(
@@ -253,28 +260,18 @@ pub fn limits(policy: &Policy) -> Limits {
     }
 }
 
-/// Where the system directories come from.
-pub fn root(dir: Option<&Path>) -> io::Result<Root> {
-    match dir {
-        None => Ok(Root::Host),
-        Some(dir) => Ok(Root::Dir(dir.canonicalize()?)),
-    }
-}
-
 /// The plan in words, for the record.
-pub fn summary(places: &[Place], policy: &Policy) -> Vec<String> {
-    let mut lines: Vec<String> = places
-        .iter()
-        .map(|place| {
-            let verb = match place.what {
-                What::Read(_) => "read",
-                What::Write(_) => "write",
-                What::Hidden => "hide",
-                What::Scratch => "scratch",
-            };
-            format!("{verb} {}", place.at.display())
-        })
-        .collect();
+pub fn summary(root: String, places: &[Place], policy: &Policy) -> Vec<String> {
+    let places = places.iter().map(|place| {
+        let verb = match place.what {
+            What::Read(_) => "read",
+            What::Write(_) => "write",
+            What::Hidden => "hide",
+            What::Scratch => "scratch",
+        };
+        format!("{verb} {}", place.at.display())
+    });
+    let mut lines: Vec<String> = std::iter::once(root).chain(places).collect();
     lines.extend(
         policy.inference().backends().iter().map(|b| format!("model backend {} at {}", b.name, b.base_url)),
     );
@@ -300,6 +297,7 @@ mod tests {
         let reserved = Reserved {
             state: Path::new("/nonexistent/state"),
             record: Path::new("/nonexistent/record"),
+            images: Some(Path::new("/nonexistent/images")),
             before: &[],
         };
         places(policy.filesystem(), &user(), &reserved)

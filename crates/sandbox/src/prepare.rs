@@ -5,6 +5,7 @@ use crate::environment::{self, Sources as EnvSources};
 use crate::etc::{self, Sources as EtcSources, User};
 use crate::order::{Order, Voice};
 use crate::plan::{self, Reserved};
+use crate::root::Base;
 use crate::{RunError, policies, records};
 use creel_api::control::{Document, Status, socket_name};
 use creel_api::enforced::Enforced;
@@ -23,6 +24,9 @@ use std::sync::Arc;
 
 /// Size of each private directory when the policy does not say.
 const SCRATCH: Size = Size(4 << 30);
+
+/// The host's own settings.
+const HOSTS: &str = "/etc";
 
 /// What a warden lives by.
 pub struct Prepared {
@@ -56,15 +60,24 @@ pub struct Prepared {
     pub command: Vec<OsString>,
     /// How much is said.
     pub voice: Voice,
+    /// Where its system directories come from; kept, as it holds an image's layers.
+    pub base: Base,
     /// The control socket, until it is served.
     pub socket: Option<UnixListener>,
 }
 
 /// Prepares a run; nothing is left behind when this fails.
-pub fn prepare(order: Order) -> Result<(Prepared, Plan), RunError> {
+pub fn prepare(mut order: Order) -> Result<(Prepared, Plan), RunError> {
     let private = look_for_private(&order);
     let workspace = workspace(&order.workspace)?;
     let policy = policies::compile(&order.documents, &workspace, &order.resolve)?;
+    let base = Base::find(order.root.clone(), &order.trust)?;
+    if order.command.is_empty() {
+        order.command = base.process().command().into_iter().map(OsString::from).collect();
+    }
+    if order.command.is_empty() {
+        return Err(RunError::NoCommand(base.summary()));
+    }
     let id = identity()?;
     let name = match &order.name {
         Some(name) => name.clone(),
@@ -76,17 +89,18 @@ pub fn prepare(order: Order) -> Result<(Prepared, Plan), RunError> {
     let authority = Authority::new(name.as_str()).map_err(RunError::Authority)?;
     let state = records::state()?;
     let record_dir = records::make(order.record.as_deref(), &name, id)?;
-    let reserved = Reserved { state: &state, record: &record_dir, before: &[] };
+    let images = creel_image::Store::place().ok();
+    let reserved = Reserved { state: &state, record: &record_dir, images: images.as_deref(), before: &[] };
     let places = plan::places(policy.filesystem(), &user, &reserved)?;
     let about = About { name: name.clone(), id, version: env!("CARGO_PKG_VERSION").to_owned() };
     let record = Record::create(&record_dir, about).map_err(RunError::Record)?;
-    let env = environment(&order, &user, &name, &places);
+    let env = environment(&order, &base, &user, &name, &places);
     let plan = Plan {
         hostname: name.to_string(),
-        root: plan::root(order.root.as_deref()).map_err(|source| RunError::Root { source })?,
-        etc: etc(&order, &name, &user, (&authority, &trust), private),
+        root: base.plan(),
+        etc: etc(&base, &name, &user, (&authority, &trust), private),
         scratch: policy.process().limits().disk.unwrap_or(SCRATCH),
-        cwd: cwd(&policy, &workspace, &user),
+        cwd: cwd(&policy, &base, &workspace, &user),
         env: env.clone(),
         command: order.command.clone(),
         terminal: order.terminal.then(window),
@@ -110,6 +124,7 @@ pub fn prepare(order: Order) -> Result<(Prepared, Plan), RunError> {
         env,
         command: order.command,
         voice: order.voice,
+        base,
         socket: Some(socket),
     };
     Ok((prepared, plan))
@@ -120,7 +135,7 @@ impl Prepared {
     pub fn seed(&self) -> Seed {
         Seed {
             env: self.env.clone(),
-            cwd: cwd(&self.policy, &self.workspace, &self.user),
+            cwd: cwd(&self.policy, &self.base, &self.workspace, &self.user),
             status: Status {
                 name: self.name.to_string(),
                 id: self.id.to_string(),
@@ -223,6 +238,7 @@ fn trust(files: &[PathBuf]) -> Result<Trust, RunError> {
 
 fn environment(
     order: &Order,
+    base: &Base,
     user: &User,
     name: &SandboxName,
     places: &[Place],
@@ -240,39 +256,40 @@ fn environment(
         home: &user.home,
         user: &user.name,
         name: name.as_str(),
+        image: base.is_own().then_some(&*base.process().env),
         visible: &visible,
     })
 }
 
 fn etc(
-    order: &Order,
+    base: &Base,
     name: &SandboxName,
     user: &User,
     (authority, trust): (&Authority, &Trust),
     private: Looking,
 ) -> Vec<creel_api::plan::Injected> {
-    let root = order.root.as_deref().unwrap_or(Path::new("/"));
-    let system = root.join("etc");
     let mut authorities = vec![authority.der().clone()];
     authorities.extend(trust.extra().iter().cloned());
-    let machine = bundle::find(root, &bundle::PEM_PLACES).map(|(_, bytes)| bytes);
+    // An image without a bundle verifies what is passed through unopened with the host's.
+    let hosts = || bundle::find(Path::new("/"), &bundle::PEM_PLACES).map(|(_, bytes)| bytes);
+    let machine = bundle::PEM_PLACES.iter().find_map(|place| base.read(Path::new(place))).or_else(hosts);
     let pem = bundle::pem(machine.as_deref(), &authorities);
-    let java = etc::java_store(&system)
-        .map(|store| bundle::java(std::fs::read(store).ok().as_deref(), machine.as_deref(), &authorities));
+    let java = etc::JAVA_STORES.iter().find_map(|place| base.read(&Path::new("/etc").join(place)));
+    let java = java.map(|store| bundle::java(Some(&store), machine.as_deref(), &authorities));
     etc::files(&EtcSources {
         hostname: name.as_str(),
         user,
         bundle: &pem,
         java: java.as_deref(),
-        system: &system,
-        private: private.found(&system),
+        has: &|place| base.has(&Path::new("/etc").join(place)),
+        private: private.found(Path::new(HOSTS)),
     })
 }
 
-/// A look through `/etc` for what has to be hidden, on a thread of its own: it takes root longer than anything else
-/// here, and no thread is in the way once the sandbox's first process is there.
+/// A look through the host's `/etc` for what has to be hidden, on a thread of its own: it takes root longer than
+/// anything else here, and no thread is in the way once the sandbox's first process is there.
 enum Looking {
-    /// Nothing has to be hidden from a user who cannot read it.
+    /// Nothing has to be hidden from a user who cannot read it; and an image holds nothing of the host's.
     Needless,
     /// It goes on.
     Beside(std::thread::JoinHandle<Vec<PathBuf>>),
@@ -292,18 +309,19 @@ impl Looking {
 }
 
 fn look_for_private(order: &Order) -> Looking {
-    if !rustix::process::getuid().is_root() {
+    if !rustix::process::getuid().is_root() || order.root.is_some() {
         return Looking::Needless;
     }
-    let system = order.root.as_deref().unwrap_or(Path::new("/")).join("etc");
-    let look = move || etc::private(&system);
+    let look = || etc::private(Path::new(HOSTS));
     std::thread::Builder::new().name("etc".into()).spawn(look).map_or(Looking::Later, Looking::Beside)
 }
 
-/// The workspace where the policy grants it, else the home inside.
-fn cwd(policy: &Policy, workspace: &Path, user: &User) -> PathBuf {
+/// The workspace where the policy grants it, else where an image wants to be, else the home inside.
+fn cwd(policy: &Policy, base: &Base, workspace: &Path, user: &User) -> PathBuf {
+    let wanted = Path::new(&base.process().working_dir);
     match policy.filesystem().access(workspace) {
         Some(creel_policy::Access::Read | creel_policy::Access::Write) => workspace.to_owned(),
+        _ if wanted.is_absolute() => wanted.to_owned(),
         _ => user.home.clone(),
     }
 }

@@ -325,7 +325,7 @@ fn start_event(prepared: &Prepared, enforced: &creel_api::enforced::Enforced) ->
         command: audit::Argv::new(&prepared.command),
         policy_digest: crate::change::digest(&prepared.documents),
         mode: crate::change::mode(&prepared.policy).to_owned(),
-        plan: plan::summary(&prepared.places, &prepared.policy),
+        plan: plan::summary(prepared.base.summary(), &prepared.places, &prepared.policy),
         layers: enforced.layers.clone(),
         promises: enforced.promises.clone(),
         version: env!("CARGO_PKG_VERSION").to_owned(),

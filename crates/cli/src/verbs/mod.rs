@@ -5,6 +5,7 @@ pub mod demo;
 pub mod doctor;
 pub mod documents;
 pub mod exec;
+pub mod image;
 pub mod policy;
 pub mod ps;
 pub mod run;

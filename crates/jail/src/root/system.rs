@@ -1,4 +1,4 @@
-//! The system directories: the host's, or those of a root of the plan's own; read-only.
+//! The system directories: the host's, read-only. A root of the plan's own brings them along ([`super::layered`]).
 
 use super::Ground;
 use creel_api::plan::Root;
@@ -14,12 +14,15 @@ pub(crate) const SYSTEM: [&str; 8] = ["usr", "bin", "sbin", "lib", "lib32", "lib
 const PROCESSORS: &str = "sys/devices/system/cpu";
 
 pub(super) fn place(ground: &Ground, root: &Root) -> Result<(), SysError> {
-    let base = match root {
-        Root::Host => Path::new("/"),
-        Root::Dir(dir) => dir,
-    };
+    if *root == Root::Host {
+        hosts(ground)?;
+    }
+    processors(ground)
+}
+
+fn hosts(ground: &Ground) -> Result<(), SysError> {
     for name in SYSTEM {
-        let source = base.join(name);
+        let source = Path::new("/").join(name);
         let Ok(meta) = fs::symlink_metadata(&source) else { continue };
         if meta.is_symlink() {
             let target = fs::read_link(&source).named("readlink", source.display())?;
@@ -30,7 +33,7 @@ pub(super) fn place(ground: &Ground, root: &Root) -> Result<(), SysError> {
             ground.attach(tree, name)?;
         }
     }
-    processors(ground)
+    Ok(())
 }
 
 fn processors(ground: &Ground) -> Result<(), SysError> {
