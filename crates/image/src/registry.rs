@@ -18,7 +18,6 @@ use client::Client;
 use creel_net::trust::Trust;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::path::PathBuf;
 
 /// What a registry is asked with.
 #[derive(Debug, Default)]
@@ -94,7 +93,7 @@ pub(crate) struct Registry {
     runtime: tokio::runtime::Runtime,
     client: Client,
     /// Where blobs are put on their way.
-    scratch: Vec<(PathBuf, File)>,
+    scratch: Vec<File>,
 }
 
 impl Registry {
@@ -163,14 +162,12 @@ impl Registry {
 
 impl Pieces for Registry {
     fn open<'a>(&'a mut self, piece: &Piece, say: &'a dyn Fn(u64)) -> Result<Box<dyn Read + 'a>, ImageError> {
-        let Some(((wanted, size), (path, mut file))) = piece.blob.zip(self.scratch.pop()) else {
+        let Some(((wanted, size), mut file)) = piece.blob.zip(self.scratch.pop()) else {
             return Err(ImageError::Malformed {
                 what: piece.name.clone(),
                 why: "its digest is not known".into(),
             });
         };
-        // Without a name it is gone with this process, however that ends.
-        std::fs::remove_file(&path).map_err(|source| ImageError::Read { path, source })?;
         let mut done = 0;
         let what = format!("blobs/{}", piece.name);
         let mut keep = |part: &[u8]| {

@@ -299,11 +299,13 @@ impl Open {
         Ok(Draft { path })
     }
 
-    /// A new file for something on its way.
-    pub fn scratch(&self) -> Result<(PathBuf, fs::File), StoreError> {
+    /// A new file for something on its way. Without a name it is gone with this process, however that ends.
+    pub fn scratch(&self) -> Result<fs::File, StoreError> {
         let path = self.store.root.join("tmp").join(write::unique()?);
         let file = fs::File::options().read(true).write(true).create_new(true).open(&path);
-        file.map(|file| (path.clone(), file)).map_err(failed("make", &path))
+        let file = file.map_err(failed("make", &path))?;
+        fs::remove_file(&path).map_err(failed("remove", &path))?;
+        Ok(file)
     }
 
     /// Gives a complete layer its name; one that is there already stays.

@@ -94,7 +94,7 @@ impl Upstream {
     }
 }
 
-fn certificates(names: &[&str]) -> (String, Arc<rustls::ServerConfig>) {
+pub(crate) fn certificates(names: &[&str]) -> (String, Arc<rustls::ServerConfig>) {
     let mut authority = CertificateParams::new(vec![]).unwrap();
     authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     authority.distinguished_name.push(DnType::CommonName, "upstream test authority");
