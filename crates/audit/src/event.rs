@@ -1,9 +1,11 @@
 //! What can be recorded.
 
+mod actor;
 mod control;
 mod network;
 mod process;
 
+pub use actor::Actor;
 pub use control::{Finding, ModelCall, PolicyChange, Severity, Tokens};
 pub use network::{Connection, Dns, Handling, Phase, Request};
 pub use process::{Exec, Exit, Parent, Program, Start};
@@ -130,13 +132,20 @@ impl Event {
     /// The program that did it, where one is known.
     pub fn program(&self) -> Option<&Program> {
         match self {
+            Self::Exec(e) => Some(&e.program),
+            Self::Finding(e) => e.program.as_ref(),
+            other => other.actor().map(|actor| &**actor),
+        }
+    }
+
+    /// The same, where it is written out once for many events.
+    pub(crate) fn actor(&self) -> Option<&Actor> {
+        match self {
             Self::Connection(e) => e.program.as_ref(),
             Self::Request(e) => e.program.as_ref(),
             Self::Dns(e) => e.program.as_ref(),
-            Self::Exec(e) => Some(&e.program),
             Self::ModelCall(e) => e.program.as_ref(),
-            Self::Finding(e) => e.program.as_ref(),
-            Self::Start(_) | Self::PolicyChange(_) | Self::Exit(_) => None,
+            _ => None,
         }
     }
 

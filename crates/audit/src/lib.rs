@@ -24,8 +24,8 @@ mod verify;
 
 pub use checkpoint::{Checkpoint, PublicKey};
 pub use event::{
-    Connection, Disposition, Dns, Event, Exec, Exit, Finding, Handling, Kind, ModelCall, Parent, Phase,
-    PolicyChange, Program, Request, Severity, Start, Tokens,
+    Actor, Connection, Disposition, Dns, Event, Exec, Exit, Finding, Handling, Kind, ModelCall, Parent,
+    Phase, PolicyChange, Program, Request, Severity, Start, Tokens,
 };
 pub use filter::{Filter, Unknown};
 pub use line::{Header, MAX_LINE};

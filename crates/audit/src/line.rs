@@ -36,16 +36,23 @@ pub struct Header {
     pub creel: String,
 }
 
-/// A line as it is written.
+/// The beginning of a line, up to the value of its `event`.
+pub(crate) fn open_event(line: &mut Vec<u8>, seq: u64, prev: &Digest) {
+    line.extend_from_slice(b"{\"seq\":");
+    line.extend_from_slice(seq.to_string().as_bytes());
+    line.extend_from_slice(b",\"prev\":\"");
+    line.extend_from_slice(prev.digits().as_str().as_bytes());
+    line.extend_from_slice(b"\",\"event\":");
+}
+
+/// A line that is no event, as it is written.
 #[derive(Serialize)]
-pub(crate) struct Written<'a, E> {
+pub(crate) struct Written<'a> {
     pub(crate) seq: u64,
     #[serde(with = "crate::text::digest")]
     pub(crate) prev: Digest,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) header: Option<&'a Header>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) event: Option<E>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) checkpoint: Option<&'a Checkpoint>,
 }

@@ -17,9 +17,10 @@ mod map;
 mod objects;
 
 pub(crate) use map::event;
+pub(crate) use objects::Process;
 use objects::{
     Actor, Answer, Api, App, ConnectionInfo, Device, Endpoint, FindingInfo, HttpRequest, HttpResponse,
-    Metadata, Process, Query, Rule, Traffic,
+    Metadata, Query, Rule, Traffic,
 };
 
 use crate::event::Event;
@@ -32,13 +33,43 @@ pub(crate) struct Source<'a> {
     pub(crate) version: &'a str,
 }
 
-/// Which line, and when (milliseconds since 1970 UTC).
+/// When (milliseconds since 1970 UTC), and a number that no other event of the record has.
 pub(crate) struct Stamp {
-    pub(crate) seq: u64,
+    pub(crate) number: u64,
     pub(crate) time: i64,
 }
 
-/// One OCSF event of any of our classes: what a class does not have is absent.
+/// What is the same in every event of a record, as text around the one number in it that is not.
+///
+/// The number is the line's, which is known only when the line's turn to be written has come; all else of an event is
+/// written out before that, so that the turn is short.
+pub(crate) struct Frame {
+    before: String,
+    after: String,
+}
+
+impl Frame {
+    pub(crate) fn of(source: &Source<'_>) -> Result<Self, serde_json::Error> {
+        let metadata = serde_json::to_string(&Metadata::of(source))?;
+        let device = serde_json::to_string(&Device::of(source))?;
+        let open = metadata.strip_suffix('}').unwrap_or(&metadata);
+        Ok(Self {
+            before: format!("{{\"metadata\":{open},\"sequence\":"),
+            after: format!("}},\"device\":{device},"),
+        })
+    }
+
+    /// Puts together the event of line `seq` whose [`Shape`] is written out in `shape`.
+    pub(crate) fn put(&self, line: &mut Vec<u8>, seq: u64, shape: &[u8]) {
+        line.extend_from_slice(self.before.as_bytes());
+        line.extend_from_slice(seq.to_string().as_bytes());
+        line.extend_from_slice(self.after.as_bytes());
+        // The frame has opened the object already.
+        line.extend_from_slice(shape.strip_prefix(b"{").unwrap_or(shape));
+    }
+}
+
+/// One OCSF event of any of our classes, without its [`Frame`]: what a class does not have is absent.
 #[derive(Serialize)]
 pub(crate) struct Shape<'a> {
     time: i64,
@@ -57,8 +88,6 @@ pub(crate) struct Shape<'a> {
     /// Milliseconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     duration: Option<u64>,
-    metadata: Metadata<'a>,
-    device: Device<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
     actor: Option<Actor<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -9,6 +9,7 @@ use creel_types::{Digest, SandboxId, SandboxName};
 use serde::Serialize;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -17,6 +18,9 @@ pub const FILE_NAME: &str = "record.jsonl";
 
 /// After how many lines a checkpoint stands: a line whose `seq` is a multiple of this is one.
 pub const CHECKPOINT_EVERY: u64 = 1000;
+
+/// Room for most events; a longer one takes more.
+const USUAL_LINE: usize = 2048;
 
 /// Whose record it is.
 #[derive(Debug, Clone)]
@@ -87,7 +91,12 @@ pub enum RecordError {
 pub struct Record {
     path: PathBuf,
     about: About,
+    /// The run's identity as text, and what every event begins with.
+    id: String,
+    frame: ocsf::Frame,
     public_key: PublicKey,
+    /// How many events there were, those that were not written among them.
+    events: AtomicU64,
     state: Mutex<State>,
 }
 
@@ -133,9 +142,12 @@ impl Record {
             prev: line::NO_PREVIOUS,
             length: 0,
             condition: Condition::Good,
-            buffer: Vec::with_capacity(4096),
+            buffer: Vec::with_capacity(2 * USUAL_LINE),
         };
-        let record = Self { path, about, public_key, state: Mutex::new(state) };
+        let id = about.id.to_string();
+        let frame = ocsf::Frame::of(&source(&about, &id)).map_err(RecordError::Encode)?;
+        let (events, state) = (AtomicU64::new(0), Mutex::new(state));
+        let record = Self { path, about, id, frame, public_key, events, state };
         record.write_header(millis(SystemTime::now()))?;
         Ok(record)
     }
@@ -165,6 +177,9 @@ impl Record {
 
     /// Appends `event` as of `at`.
     pub fn append_at(&self, event: &Event, at: SystemTime) -> Result<u64, RecordError> {
+        let time = millis(at);
+        // Before the lock, so that threads wait for each other's bytes to be written and for nothing else.
+        let shape = self.encode(event, time)?;
         let mut state = self.lock();
         match &mut state.condition {
             Condition::Good => {}
@@ -174,8 +189,7 @@ impl Record {
             }
             Condition::Closed => return Err(RecordError::Closed { path: self.path.clone() }),
         }
-        let time = millis(at);
-        let seq = self.write_event(&mut state, event, time)?;
+        let seq = self.write_event(&mut state, &shape)?;
         if matches!(event, Event::Exit(_)) {
             self.write_checkpoint(&mut state, time, true)?;
             state.condition = Condition::Closed;
@@ -211,7 +225,8 @@ impl Record {
         if state.seq.is_multiple_of(CHECKPOINT_EVERY) {
             self.write_checkpoint(&mut state, now, false)?;
         }
-        self.write_event(&mut state, &finding, now)?;
+        let shape = self.encode(&finding, now)?;
+        self.write_event(&mut state, &shape)?;
         state.condition = Condition::Good;
         Ok(())
     }
@@ -230,33 +245,41 @@ impl Record {
             format: FORMAT.to_owned(),
             version: FORMAT_VERSION,
             name: self.about.name.to_string(),
-            id: self.about.id.to_string(),
+            id: self.id.clone(),
             created,
             public_key: self.public_key,
             creel: self.about.version.clone(),
         };
         let state = &mut *self.lock();
         let (seq, prev) = (state.seq, state.prev);
-        self.write_line(
-            state,
-            &Written { seq, prev, header: Some(&header), event: None::<()>, checkpoint: None },
-        )
+        self.write_line(state, &Written { seq, prev, header: Some(&header), checkpoint: None })
     }
 
-    fn write_event(&self, state: &mut State, event: &Event, time: i64) -> Result<u64, RecordError> {
-        let (seq, prev) = (state.seq, state.prev);
-        let id = self.about.id.to_string();
-        let source = ocsf::Source { name: self.about.name.as_str(), id: &id, version: &self.about.version };
-        let event = Some(ocsf::event(event, &source, &ocsf::Stamp { seq, time }));
-        self.write_line(state, &Written { seq, prev, header: None, event, checkpoint: None })?;
-        Ok(seq)
+    /// What of an event's line does not depend on its place among the lines.
+    fn encode(&self, event: &Event, time: i64) -> Result<Vec<u8>, RecordError> {
+        let stamp = ocsf::Stamp { number: self.events.fetch_add(1, Ordering::Relaxed), time };
+        let mut shape = Vec::with_capacity(USUAL_LINE);
+        serde_json::to_writer(&mut shape, &ocsf::event(event, &source(&self.about, &self.id), &stamp))
+            .map_err(RecordError::Encode)?;
+        Ok(shape)
+    }
+
+    fn write_event(&self, state: &mut State, shape: &[u8]) -> Result<u64, RecordError> {
+        let seq = state.seq;
+        let mut line = std::mem::take(&mut state.buffer);
+        line.clear();
+        line::open_event(&mut line, seq, &state.prev);
+        self.frame.put(&mut line, seq, shape);
+        line.push(b'}');
+        let written = self.write_bytes(state, &mut line);
+        state.buffer = line;
+        written.map(|()| seq)
     }
 
     fn write_checkpoint(&self, state: &mut State, time: i64, closed: bool) -> Result<(), RecordError> {
         let (seq, prev) = (state.seq, state.prev);
-        let id = self.about.id.to_string();
-        let checkpoint: Checkpoint = state.signer.sign(&Statement { id: &id, seq, prev, time, closed });
-        let line = Written { seq, prev, header: None, event: None::<()>, checkpoint: Some(&checkpoint) };
+        let checkpoint: Checkpoint = state.signer.sign(&Statement { id: &self.id, seq, prev, time, closed });
+        let line = Written { seq, prev, header: None, checkpoint: Some(&checkpoint) };
         self.write_line(state, &line)
     }
 
@@ -310,6 +333,10 @@ impl std::fmt::Debug for Record {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Record").field("path", &self.path).field("about", &self.about).finish_non_exhaustive()
     }
+}
+
+fn source<'a>(about: &'a About, id: &'a str) -> ocsf::Source<'a> {
+    ocsf::Source { name: about.name.as_str(), id, version: &about.version }
 }
 
 fn short_write(wrote: usize, of: usize) -> io::Error {

@@ -4,8 +4,8 @@
 //! a line, are written escaped.
 
 use crate::event::{
-    Connection, Disposition, Dns, Event, Exec, Exit, Finding, ModelCall, Phase, PolicyChange, Program,
-    Request, Severity, Start,
+    Actor, Connection, Disposition, Dns, Event, Exec, Exit, Finding, ModelCall, Phase, PolicyChange, Request,
+    Severity, Start,
 };
 use crate::read::Entry;
 use jiff::Timestamp;
@@ -188,7 +188,7 @@ fn finding(out: &mut String, e: &Finding) -> fmt::Result {
     write!(out, "{}: {}: {}", Safe(&e.layer), Safe(&e.title), Safe(&e.detail))
 }
 
-fn who(out: &mut String, program: Option<&Program>) -> fmt::Result {
+fn who(out: &mut String, program: Option<&Actor>) -> fmt::Result {
     match program {
         Some(program) => write!(out, "{}[{}]", Safe(program.file_name()), program.pid),
         None => write!(out, "?"),

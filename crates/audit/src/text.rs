@@ -71,7 +71,7 @@ pub(crate) mod digest {
     use serde::{Deserialize, Deserializer, Serializer, de::Error};
 
     pub(crate) fn serialize<S: Serializer>(digest: &Digest, to: S) -> Result<S::Ok, S::Error> {
-        to.collect_str(digest)
+        to.serialize_str(digest.digits().as_str())
     }
 
     pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Digest, D::Error> {
@@ -86,7 +86,7 @@ pub(crate) mod digest_option {
 
     pub(crate) fn serialize<S: Serializer>(digest: &Option<Digest>, to: S) -> Result<S::Ok, S::Error> {
         match digest {
-            Some(digest) => to.collect_str(digest),
+            Some(digest) => to.serialize_str(digest.digits().as_str()),
             None => to.serialize_none(),
         }
     }

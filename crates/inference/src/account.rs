@@ -58,7 +58,7 @@ impl Call {
     /// The call as the record has it; `generation` is the policy in force when it was made.
     pub fn record(&self, generation: u64, rule: Option<&str>) -> ModelCall {
         ModelCall {
-            program: creel_audit::Program::of(&self.caller),
+            program: creel_audit::Actor::of(&self.caller),
             host: self.host.to_string(),
             api: self.api.map_or("none", Api::as_str).to_owned(),
             backend: self.backend.clone(),

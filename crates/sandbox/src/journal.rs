@@ -1,7 +1,7 @@
 //! What the proxy and the witness report, written down as events of the record.
 
 use creel_audit as audit;
-use creel_audit::{Disposition, Event, Handling, Phase, Program, Record, Target};
+use creel_audit::{Actor, Disposition, Event, Handling, Phase, Record, Target};
 use creel_proxy::{
     ConnectionAdmitted, ConnectionEnded, DnsAsked, Journal, JournalError, PolicyCell, Refused,
     RequestAdmitted, RequestEnded, Who,
@@ -16,8 +16,17 @@ pub struct Scribe {
     record: Arc<Record>,
     cell: Arc<PolicyCell>,
     refusals: AtomicU64,
-    /// By their numbers, the connections that were admitted and are not over: how, and by which rule.
-    open: Mutex<HashMap<u64, (Option<Handling>, String)>>,
+    /// By their numbers, the connections that were admitted and are not over.
+    open: Mutex<HashMap<u64, Open>>,
+}
+
+/// What is kept of a connection while it lasts.
+#[derive(Clone)]
+struct Open {
+    handling: Option<Handling>,
+    rule: String,
+    /// Written out once for all events of the connection.
+    actor: Option<Actor>,
 }
 
 impl Scribe {
@@ -26,8 +35,16 @@ impl Scribe {
         Self { record, cell, refusals: AtomicU64::new(0), open: Mutex::default() }
     }
 
-    fn open(&self) -> MutexGuard<'_, HashMap<u64, (Option<Handling>, String)>> {
+    fn open(&self) -> MutexGuard<'_, HashMap<u64, Open>> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Who acts on a connection.
+    fn actor(&self, who: &Who<'_>) -> Option<Actor> {
+        match self.open().get(&who.connection) {
+            Some(open) => open.actor.clone(),
+            None => Actor::of(who.caller),
+        }
     }
 
     fn write(&self, event: &Event) -> Result<(), JournalError> {
@@ -45,11 +62,11 @@ fn said(error: &audit::RecordError) -> JournalError {
 }
 
 /// A connection's event with what every one of them says.
-fn connection(who: &Who<'_>, phase: Phase) -> audit::Connection {
+fn connection(who: &Who<'_>, actor: Option<Actor>, phase: Phase) -> audit::Connection {
     audit::Connection {
         id: who.connection,
         phase,
-        program: Program::of(who.caller),
+        program: actor,
         host: who.host.to_string(),
         port: who.port,
         dialled: None,
@@ -65,11 +82,11 @@ fn connection(who: &Who<'_>, phase: Phase) -> audit::Connection {
     }
 }
 
-fn request(who: &Who<'_>, method: &str, target: &str) -> audit::Request {
+fn request(who: &Who<'_>, actor: Option<Actor>, (method, target): (&str, &str)) -> audit::Request {
     audit::Request {
         connection: who.connection,
         phase: Phase::Opened,
-        program: Program::of(who.caller),
+        program: actor,
         method: method.to_owned(),
         tls: who.port != 80,
         host: who.host.to_string(),
@@ -86,12 +103,12 @@ fn request(who: &Who<'_>, method: &str, target: &str) -> audit::Request {
     }
 }
 
-fn admitted(event: &RequestAdmitted<'_>, phase: Phase) -> audit::Request {
+fn admitted(event: &RequestAdmitted<'_>, actor: Option<Actor>, phase: Phase) -> audit::Request {
     audit::Request {
         phase,
         tls: event.tls,
         rule: Some(event.rule.to_string()),
-        ..request(&event.who, event.method, event.path)
+        ..request(&event.who, actor, (event.method, event.path))
     }
 }
 
@@ -125,22 +142,23 @@ fn handling(word: &str) -> Option<Handling> {
 
 impl Journal for Scribe {
     fn connection(&self, event: &ConnectionAdmitted<'_>) -> Result<(), JournalError> {
-        let (handling, rule) = (handling(event.handling), event.rule.to_string());
+        let actor = Actor::of(event.who.caller);
+        let open = Open { handling: handling(event.handling), rule: event.rule.to_string(), actor };
         self.write(&Event::Connection(audit::Connection {
-            handling,
-            rule: Some(rule.clone()),
-            ..connection(&event.who, Phase::Opened)
+            handling: open.handling,
+            rule: Some(open.rule.clone()),
+            ..connection(&event.who, open.actor.clone(), Phase::Opened)
         }))?;
-        self.open().insert(event.who.connection, (handling, rule));
+        self.open().insert(event.who.connection, open);
         Ok(())
     }
 
     /// A connection that was never admitted has its refusal in the record already.
     fn ended(&self, event: &ConnectionEnded<'_>) -> Result<(), JournalError> {
-        let Some((handling, rule)) = self.open().remove(&event.who.connection) else { return Ok(()) };
+        let Some(open) = self.open().remove(&event.who.connection) else { return Ok(()) };
         self.write(&Event::Connection(audit::Connection {
-            handling,
-            rule: Some(rule),
+            handling: open.handling,
+            rule: Some(open.rule),
             dialled: event.dialled,
             failure: event
                 .cut
@@ -148,12 +166,12 @@ impl Journal for Scribe {
             bytes_up: event.sent,
             bytes_down: event.received,
             duration: event.lasted,
-            ..connection(&event.who, Phase::Closed)
+            ..connection(&event.who, open.actor, Phase::Closed)
         }))
     }
 
     fn request(&self, event: &RequestAdmitted<'_>) -> Result<(), JournalError> {
-        self.write(&Event::Request(admitted(event, Phase::Opened)))
+        self.write(&Event::Request(admitted(event, self.actor(&event.who), Phase::Opened)))
     }
 
     fn answered(&self, event: &RequestEnded<'_>) -> Result<(), JournalError> {
@@ -163,7 +181,7 @@ impl Journal for Scribe {
             bytes_up: event.sent,
             bytes_down: event.received,
             duration: event.lasted,
-            ..admitted(&event.admitted, Phase::Closed)
+            ..admitted(&event.admitted, self.actor(&event.admitted.who), Phase::Closed)
         }))
     }
 
@@ -172,6 +190,7 @@ impl Journal for Scribe {
             self.refusals.fetch_add(1, Ordering::Relaxed);
         }
         let (rule, disposition) = (event.refusal.rule.as_ref().map(ToString::to_string), disposition(event));
+        let actor = self.actor(&event.who);
         self.write(&match event.request {
             Some((method, target)) => {
                 let status = (!event.overlooked).then_some(403);
@@ -179,20 +198,20 @@ impl Journal for Scribe {
                     rule,
                     disposition,
                     status,
-                    ..request(&event.who, method, target)
+                    ..request(&event.who, actor, (method, target))
                 })
             }
             None => Event::Connection(audit::Connection {
                 rule,
                 disposition,
-                ..connection(&event.who, Phase::Opened)
+                ..connection(&event.who, actor, Phase::Opened)
             }),
         })
     }
 
     fn question(&self, event: &DnsAsked<'_>) -> Result<(), JournalError> {
         self.write(&Event::Dns(audit::Dns {
-            program: Program::of(event.caller),
+            program: Actor::of(event.caller),
             name: event.name.to_owned(),
             query_type: event.kind.to_owned(),
             code: 0,

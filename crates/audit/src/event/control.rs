@@ -1,6 +1,6 @@
 //! Events about models, about the policy, and about what went wrong.
 
-use super::{Disposition, Program};
+use super::{Actor, Disposition, Program};
 use crate::text;
 use creel_api::enforced::Applied;
 use creel_types::Digest;
@@ -11,7 +11,7 @@ use std::time::Duration;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ModelCall {
     /// Who called.
-    pub program: Option<Program>,
+    pub program: Option<Actor>,
     /// The host that the agent called: `inference.local` or a captured one.
     pub host: String,
     /// The API in words: `openai chat completions`, `anthropic messages`.

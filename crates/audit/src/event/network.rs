@@ -1,6 +1,6 @@
 //! Events about the network.
 
-use super::{Disposition, Program};
+use super::{Actor, Disposition};
 use crate::redact::Target;
 use crate::text;
 use serde::{Deserialize, Serialize};
@@ -40,7 +40,7 @@ pub struct Connection {
     /// Its beginning or its end.
     pub phase: Phase,
     /// Who connected.
-    pub program: Option<Program>,
+    pub program: Option<Actor>,
     /// The name, or the address when the program gave one itself.
     pub host: String,
     /// The port.
@@ -77,7 +77,7 @@ pub struct Request {
     /// Its beginning or its end.
     pub phase: Phase,
     /// Who asked.
-    pub program: Option<Program>,
+    pub program: Option<Actor>,
     /// Canonical method.
     pub method: String,
     /// Whether it came over TLS.
@@ -111,7 +111,7 @@ pub struct Request {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Dns {
     /// Who asked, where it is known (a datagram has no `connect` to learn it from).
-    pub program: Option<Program>,
+    pub program: Option<Actor>,
     /// The name.
     pub name: String,
     /// The type in its usual spelling: `A`, `AAAA`, `TXT`.

@@ -7,11 +7,6 @@ use crate::event::{
 };
 use std::time::Duration;
 
-/// The version of OCSF whose names are used.
-const OCSF_VERSION: &str = "1.6.0";
-
-const PRODUCT: &str = "Creel";
-
 const SUCCESS: u8 = 1;
 const FAILURE: u8 = 2;
 
@@ -27,7 +22,7 @@ struct Class {
 
 /// `event` as OCSF has it.
 pub(crate) fn event<'a>(event: &'a Event, source: &Source<'a>, stamp: &Stamp) -> Shape<'a> {
-    let base = |class: Class| base(class, event, source, stamp);
+    let base = |class: Class| base(class, event, stamp);
     match event {
         Event::Start(_) => lifecycle(base(Class { category: 6, class: 6002, activity: 3 }), source),
         Event::Exit(_) => lifecycle(base(Class { category: 6, class: 6002, activity: 4 }), source),
@@ -39,7 +34,10 @@ pub(crate) fn event<'a>(event: &'a Event, source: &Source<'a>, stamp: &Stamp) ->
         }
         Event::Dns(e) => dns(base(Class { category: 4, class: 4003, activity: 6 }), e),
         Event::Exec(e) => exec(base(Class { category: 1, class: 1007, activity: 1 }), e),
-        Event::ModelCall(e) => model_call(base(Class { category: 6, class: 6003, activity: 1 }), e, source),
+        Event::ModelCall(e) => {
+            let shape = base(Class { category: 6, class: 6003, activity: 1 });
+            model_call(Shape { actor: Some(Actor::of(event)), ..shape }, e, source)
+        }
         Event::PolicyChange(e) => {
             policy_change(base(Class { category: 6, class: 6003, activity: 3 }), e, source)
         }
@@ -48,7 +46,7 @@ pub(crate) fn event<'a>(event: &'a Event, source: &Source<'a>, stamp: &Stamp) ->
 }
 
 /// What all classes have.
-fn base<'a>(class: Class, event: &'a Event, source: &Source<'a>, stamp: &Stamp) -> Shape<'a> {
+fn base<'a>(class: Class, event: &'a Event, stamp: &Stamp) -> Shape<'a> {
     let (action_id, disposition_id) = event.disposition().map(control).unzip();
     Shape {
         time: stamp.time,
@@ -66,16 +64,7 @@ fn base<'a>(class: Class, event: &'a Event, source: &Source<'a>, stamp: &Stamp) 
         action_id,
         disposition_id,
         duration: None,
-        metadata: Metadata {
-            version: OCSF_VERSION,
-            product: Product { name: PRODUCT, vendor_name: PRODUCT, version: source.version },
-            profiles: &["host", "security_control"],
-            log_name: "creel-record",
-            sequence: stamp.seq,
-        },
-        // 6: virtual.
-        device: Device { type_id: 6, name: source.name, uid: source.id },
-        actor: event.program().map(|program| Actor::of(Some(program))),
+        actor: event.program().map(|_| Actor::of(event)),
         process: None,
         app: None,
         api: None,
@@ -179,7 +168,7 @@ fn exec<'a>(shape: Shape<'a>, e: &'a Exec) -> Shape<'a> {
         working_directory: Some(&e.cwd),
         ..Process::of(&e.program)
     };
-    let by = e.program.parents.first().map(Process::of_parent);
+    let by = e.program.parents.first().map(|parent| Doer::Process(Process::of_parent(parent)));
     let app_name = by.is_none().then_some("creel");
     Shape { process: Some(launched), actor: Some(Actor { process: by, app_name }), ..shape }
 }
@@ -187,7 +176,6 @@ fn exec<'a>(shape: Shape<'a>, e: &'a Exec) -> Shape<'a> {
 fn model_call<'a>(shape: Shape<'a>, e: &'a ModelCall, source: &Source<'a>) -> Shape<'a> {
     Shape {
         duration: Some(millis(e.duration)),
-        actor: Some(Actor::of(e.program.as_ref())),
         api: Some(Api { operation: &e.api, service: e.backend.as_deref().map(|name| Named { name }) }),
         src_endpoint: Some(sandbox(source)),
         dst_endpoint: Some(Endpoint::of(&e.host, None)),
@@ -214,7 +202,7 @@ fn finding<'a>(shape: Shape<'a>, e: &'a Finding, source: &Source<'a>, stamp: &St
         Severity::High => 4,
         Severity::Critical => 5,
     };
-    let uid = format!("{}-{}", source.id, stamp.seq);
+    let uid = format!("{}-{}", source.id, stamp.number);
     Shape { severity_id, finding_info: Some(FindingInfo { title: &e.title, uid, desc: &e.detail }), ..shape }
 }
 

@@ -1,7 +1,16 @@
 //! The OCSF objects that are used, each with the attributes that OCSF requires and those that we know.
 
-use crate::event::{Parent, Program};
+use super::Source;
+use crate::event::{Event, Parent, Program};
 use serde::Serialize;
+use serde_json::value::RawValue;
+
+/// The version of OCSF whose names are used.
+const OCSF_VERSION: &str = "1.6.0";
+
+pub(super) const PRODUCT: &str = "Creel";
+
+/// Without the line's number, see [`super::Frame`].
 
 #[derive(Serialize)]
 pub(super) struct Metadata<'a> {
@@ -9,7 +18,6 @@ pub(super) struct Metadata<'a> {
     pub(super) product: Product<'a>,
     pub(super) profiles: &'static [&'static str],
     pub(super) log_name: &'static str,
-    pub(super) sequence: u64,
 }
 
 #[derive(Serialize)]
@@ -31,13 +39,21 @@ pub(super) struct Device<'a> {
 #[derive(Serialize)]
 pub(super) struct Actor<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) process: Option<Process<'a>>,
+    pub(super) process: Option<Doer<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) app_name: Option<&'a str>,
 }
 
+/// A process, as an object or written out already.
 #[derive(Serialize)]
-pub(super) struct Process<'a> {
+#[serde(untagged)]
+pub(super) enum Doer<'a> {
+    Process(Process<'a>),
+    Written(&'a RawValue),
+}
+
+#[derive(Serialize)]
+pub(crate) struct Process<'a> {
     pub(super) pid: u32,
     pub(super) name: &'a str,
     pub(super) file: File<'a>,
@@ -156,9 +172,27 @@ pub(super) struct Rule<'a> {
     pub(super) name: &'a str,
 }
 
+impl<'a> Metadata<'a> {
+    pub(super) fn of(source: &Source<'a>) -> Self {
+        Self {
+            version: OCSF_VERSION,
+            product: Product { name: PRODUCT, vendor_name: PRODUCT, version: source.version },
+            profiles: &["host", "security_control"],
+            log_name: "creel-record",
+        }
+    }
+}
+
+impl<'a> Device<'a> {
+    pub(super) fn of(source: &Source<'a>) -> Self {
+        // 6: virtual.
+        Self { type_id: 6, name: source.name, uid: source.id }
+    }
+}
+
 impl<'a> Process<'a> {
     /// A program and its nearest parent; the others are in `unmapped.creel`.
-    pub(super) fn of(program: &'a Program) -> Self {
+    pub(crate) fn of(program: &'a Program) -> Self {
         Self {
             pid: program.pid,
             name: program.file_name(),
@@ -188,9 +222,12 @@ impl<'a> File<'a> {
 }
 
 impl<'a> Actor<'a> {
-    /// The program, or Creel when none is known: OCSF wants one of them.
-    pub(super) fn of(program: Option<&'a Program>) -> Self {
-        Self { process: program.map(Process::of), app_name: program.is_none().then_some("creel") }
+    /// The event's program, or Creel when none is known: OCSF wants one of them.
+    pub(super) fn of(event: &'a Event) -> Self {
+        let written = event.actor().and_then(|actor| actor.process()).map(Doer::Written);
+        let process = written.or_else(|| event.program().map(|program| Doer::Process(Process::of(program))));
+        let app_name = process.is_none().then_some("creel");
+        Self { process, app_name }
     }
 }
 

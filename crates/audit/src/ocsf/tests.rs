@@ -1,6 +1,6 @@
 //! The shapes, against the attributes that OCSF 1.6 requires (schema.ocsf.io/1.6.0), copied here by hand.
 
-use super::{Source, Stamp, event};
+use super::{Frame, Source, Stamp, event};
 use crate::event::*;
 use crate::redact::{Argv, Target};
 use creel_types::Digest;
@@ -18,6 +18,7 @@ const BASE: &[&str] = &[
     "/metadata/version",
     "/metadata/product/name",
     "/metadata/product/vendor_name",
+    "/metadata/sequence",
     "/device/type_id",
     "/unmapped/creel",
 ];
@@ -86,7 +87,7 @@ pub(crate) fn samples() -> Vec<Event> {
     let connection = Connection {
         phase: Phase::Closed,
         id: 1,
-        program: Some(program()),
+        program: Some(program().into()),
         host: "api.github.com".to_owned(),
         port: 443,
         dialled: Some("140.82.121.6:443".parse().unwrap()),
@@ -103,7 +104,7 @@ pub(crate) fn samples() -> Vec<Event> {
     let request = Request {
         connection: 1,
         phase: Phase::Closed,
-        program: Some(program()),
+        program: Some(program().into()),
         method: "GET".to_owned(),
         tls: true,
         host: "api.github.com".to_owned(),
@@ -171,7 +172,7 @@ fn more_samples(refused: Disposition) -> Vec<Event> {
             disposition: refused,
         }),
         Event::ModelCall(ModelCall {
-            program: Some(program()),
+            program: Some(program().into()),
             host: "inference.local".to_owned(),
             api: "openai chat completions".to_owned(),
             backend: Some("local".to_owned()),
@@ -210,7 +211,10 @@ fn more_samples(refused: Disposition) -> Vec<Event> {
 
 fn shaped(e: &Event) -> Value {
     let source = Source { name: "claude", id: "abab", version: "0.1.0" };
-    serde_json::to_value(event(e, &source, &Stamp { seq: 7, time: 1_795_365_000_123 })).unwrap()
+    let shape = event(e, &source, &Stamp { number: 3, time: 1_795_365_000_123 });
+    let mut text = Vec::new();
+    Frame::of(&source).unwrap().put(&mut text, 7, &serde_json::to_vec(&shape).unwrap());
+    serde_json::from_slice(&text).unwrap()
 }
 
 #[test]

@@ -29,13 +29,16 @@ fn connection(id: u64) -> Event {
     Event::Connection(Connection {
         phase: creel_audit::Phase::Closed,
         id,
-        program: Some(Program {
-            pid: 41,
-            path: if id.is_multiple_of(2) { "/usr/bin/curl" } else { "/usr/bin/git" }.to_owned(),
-            digest: None,
-            foreign_code: None,
-            parents: Vec::new(),
-        }),
+        program: Some(
+            Program {
+                pid: 41,
+                path: if id.is_multiple_of(2) { "/usr/bin/curl" } else { "/usr/bin/git" }.to_owned(),
+                digest: None,
+                foreign_code: None,
+                parents: Vec::new(),
+            }
+            .into(),
+        ),
         host: if refused { "evil.example" } else { "api.github.com" }.to_owned(),
         port: 443,
         dialled: (!refused).then(|| "140.82.121.6:443".parse().unwrap()),
