@@ -64,6 +64,11 @@ impl Cutter {
         (self.0.read.load(Ordering::Relaxed), self.0.written.load(Ordering::Relaxed))
     }
 
+    /// Whether both are of the same connection.
+    pub fn is_of(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
     /// Ends the connection at once with a reset: nothing that is queued goes out any more.
     pub fn cut(&self) {
         // Both can only fail on a socket that is gone already, and then there is nothing to cut.

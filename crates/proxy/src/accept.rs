@@ -1,6 +1,7 @@
 //! Takes connections in, and listens to what they say first.
 
 use crate::exit::Exit;
+use crate::workers::Arrival;
 use bytes::{Bytes, BytesMut};
 use creel_net::original::{self, Capture};
 use creel_net::sniff::{self, Spoken};
@@ -60,7 +61,7 @@ impl Exit {
             };
             let Ok(destination) = original::destination(&stream, capture) else { continue };
             let source = std::net::SocketAddr::new(source.ip().to_canonical(), source.port());
-            tokio::spawn(Arc::clone(&self).connection(stream, source, destination));
+            self.workers.serve(Arrival { exit: Arc::clone(&self), source, destination }, stream);
         }
     }
 }

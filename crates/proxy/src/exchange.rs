@@ -110,6 +110,7 @@ impl Exchange {
         }
         let mut tunnels = std::mem::take(&mut *self.tunnels.lock().unwrap_or_else(PoisonError::into_inner));
         while tunnels.join_next().await.is_some() {}
+        self.upstream.park();
     }
 
     /// Records the refusal of a connection whose client never got to ask.

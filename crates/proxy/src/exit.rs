@@ -7,7 +7,9 @@ use crate::identify::{Flow, Witness};
 use crate::limits::Limits;
 use crate::live::{Place, Registry};
 use crate::models::Models;
+use crate::pool::Pool;
 use crate::record::{ConnectionAdmitted, ConnectionEnded, Journal, JournalError, Refused};
+use crate::workers::Workers;
 use crate::{accept, intercept, tunnel};
 use creel_net::authority::Authority;
 use creel_net::resolve::Resolver;
@@ -50,6 +52,8 @@ pub struct Exit {
     pub(crate) names: Synthetic,
     pub(crate) resolver: Arc<Resolver>,
     pub(crate) live: Registry,
+    pub(crate) pool: Pool,
+    pub(crate) workers: Workers,
     next: AtomicU64,
 }
 
@@ -67,7 +71,16 @@ impl Exit {
 
     /// The same with a name map and a resolver that others share (see [`crate::Outward`]).
     pub fn with(setting: Setting, names: Synthetic, resolver: Arc<Resolver>) -> Arc<Self> {
-        Arc::new(Self { setting, names, resolver, live: Registry::default(), next: AtomicU64::new(1) })
+        let (live, workers) = (Registry::default(), Workers::new(setting.limits.threads));
+        Arc::new(Self {
+            setting,
+            names,
+            resolver,
+            live,
+            pool: Pool::default(),
+            workers,
+            next: AtomicU64::new(1),
+        })
     }
 
     /// The addresses that stand for names in this sandbox.

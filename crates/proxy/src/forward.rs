@@ -1,27 +1,30 @@
 //! The connections outside that one connection's requests go over.
 //!
-//! They belong to that connection alone: what one program left half-said upstream can never be read as part of
-//! another's request, and a connection outside is never older than the decision that opened it.
+//! They belong to that connection alone while it lasts, and then at most to its program's next one ([`crate::pool`]):
+//! what one program left half-said upstream can never be read as part of another's request.
 
 use crate::exit::Exit;
 use crate::headers::join_cookies;
 use crate::limits::{CONNECTION_WINDOW, FRAME, STREAM_WINDOW};
 use crate::live::Connection;
+use crate::pool::{Driver, Line, Outside};
 use crate::resolve::NoWay;
 use crate::target::{self, Wire};
 use crate::watched::{self, Knife};
-use creel_net::{Body, Socket, trust};
+use creel_net::socket::Cutter;
+use creel_net::{Body, Socket, body, trust};
 use creel_policy::canonical::CanonicalPath;
 use http::header::{CONTENT_TYPE, HeaderMap};
 use http::{Request, Response, Version};
+use http_body::Body as _;
 use hyper::body::Incoming;
 use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::task::JoinSet;
 use tokio_rustls::TlsConnector;
 
 /// Why a request that was allowed has no answer from the server.
@@ -62,26 +65,38 @@ pub(crate) struct Upstream {
     http2: AtomicBool,
     turns: Arc<Semaphore>,
     known: tokio::sync::Mutex<Known>,
-    drivers: Mutex<JoinSet<()>>,
+    /// Of all connections that were used here: an answer may still be read when nothing more can be asked.
+    drivers: Mutex<Vec<Arc<Driver>>>,
 }
 
 /// What is open.
 enum Known {
     Nothing,
     Http2(http2::SendRequest<Body>),
-    Http1(Vec<http1::SendRequest<Body>>),
+    Http1(Vec<Line>),
 }
 
 enum Channel {
-    Http1(http1::SendRequest<Body>),
+    Http1(Line),
     Http2(http2::SendRequest<Body>),
+}
+
+/// How a request came by its connection outside.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Origin {
+    /// It carried requests of the same connection before.
+    Kept,
+    /// It waited for the program to come again.
+    Parked,
+    /// It was opened for this request.
+    Fresh,
 }
 
 /// What is found among the open HTTP/1.1 connections.
 enum Pick {
-    Free(http1::SendRequest<Body>),
+    Free(Line),
     /// There are as many as there may be: this one is waited for.
-    Busy(http1::SendRequest<Body>),
+    Busy(Line),
     None,
 }
 
@@ -121,12 +136,13 @@ impl Upstream {
             kind.insert(CONTENT_TYPE, value.clone());
         }
         let mut request = request.map(|body| watched::up(body, knife));
-        let mut fresh = false;
+        let mut again = repeatable(&request);
         loop {
-            let (mut channel, turn) =
-                self.channel(&mut fresh).await.map_err(|way| Failed::Instead(way, kind.clone()))?;
+            let (mut channel, turn, origin) =
+                self.channel(again).await.map_err(|way| Failed::Instead(way, kind.clone()))?;
             self.address(&mut request, path, &channel)
                 .map_err(|e| Failed::trouble(&format!("addressing the request: {e}")))?;
+            let spare = (origin == Origin::Parked).then(|| copy(&request));
             let (error, back) = match channel.send(request).await {
                 Ok(response) => {
                     self.keep(channel, &response).await;
@@ -134,9 +150,10 @@ impl Upstream {
                 }
                 Err(failed) => failed,
             };
-            match back {
-                Some(unsent) if !fresh => request = *unsent,
-                None if !fresh && !self.http2.load(Ordering::Relaxed) => return Err(Failed::NoAnswer),
+            again = false;
+            match (back.map(|unsent| *unsent).or(spare), origin) {
+                (Some(unsent), Origin::Kept | Origin::Parked) => request = unsent,
+                (None, Origin::Kept) if !self.http2.load(Ordering::Relaxed) => return Err(Failed::NoAnswer),
                 _ => return Err(Failed::trouble(&describe(&self.authority, &error))),
             }
         }
@@ -161,12 +178,12 @@ impl Upstream {
         Ok(())
     }
 
-    /// An open connection that is free, else a new one, which makes `fresh` true.
-    async fn channel(&self, fresh: &mut bool) -> Result<(Channel, Turn), NoWay> {
+    /// An open connection that is free, else, where `again`, one that waited for the program, else a new one.
+    async fn channel(&self, again: bool) -> Result<(Channel, Turn, Origin), NoWay> {
         if let Known::Http2(sender) = &*self.known.lock().await
             && !sender.is_closed()
         {
-            return Ok((Channel::Http2(sender.clone()), None));
+            return Ok((Channel::Http2(sender.clone()), None, Origin::Kept));
         }
         // Before a connection is looked for, so that there are never more of them than turns.
         let turn = self.turn().await;
@@ -174,43 +191,60 @@ impl Upstream {
             let mut known = self.known.lock().await;
             let busy = match &mut *known {
                 Known::Http2(sender) if !sender.is_closed() => {
-                    return Ok((Channel::Http2(sender.clone()), None));
+                    return Ok((Channel::Http2(sender.clone()), None, Origin::Kept));
                 }
-                Known::Http1(senders) => match self.pick(senders) {
-                    Pick::Free(sender) => return Ok((Channel::Http1(sender), turn)),
-                    Pick::Busy(sender) => sender,
-                    Pick::None => return self.fresh(&mut known, fresh).await.map(|c| (c, turn)),
+                Known::Http1(lines) => match self.pick(lines) {
+                    Pick::Free(line) => return Ok((Channel::Http1(line), turn, Origin::Kept)),
+                    Pick::Busy(line) => Some(line),
+                    Pick::None => None,
                 },
-                _ => return self.fresh(&mut known, fresh).await.map(|c| (c, turn)),
+                _ => None,
+            };
+            let Some(mut line) = busy else {
+                let (channel, origin) = self.another(&mut known, again).await?;
+                return Ok((channel, turn, origin));
             };
             drop(known);
-            let mut sender = busy;
-            if sender.ready().await.is_ok() {
-                return Ok((Channel::Http1(sender), turn));
+            if line.sender.ready().await.is_ok() {
+                return Ok((Channel::Http1(line), turn, Origin::Kept));
             }
         }
     }
 
-    fn pick(&self, senders: &mut Vec<http1::SendRequest<Body>>) -> Pick {
-        senders.retain(|sender| !sender.is_closed());
+    fn pick(&self, lines: &mut Vec<Line>) -> Pick {
+        lines.retain(|line| !line.sender.is_closed());
         let http2 = self.http2.load(Ordering::Relaxed);
         let most = if http2 { self.exit.setting.limits.translated } else { 1 };
-        match senders.iter().position(http1::SendRequest::is_ready) {
-            Some(free) => Pick::Free(senders.swap_remove(free)),
-            None if senders.len() >= most => Pick::Busy(senders.swap_remove(0)),
+        match lines.iter().position(|line| line.sender.is_ready()) {
+            Some(free) => Pick::Free(lines.swap_remove(free)),
+            None if lines.len() >= most => Pick::Busy(lines.swap_remove(0)),
             None => Pick::None,
         }
     }
 
-    async fn fresh(&self, known: &mut Known, fresh: &mut bool) -> Result<Channel, NoWay> {
-        let channel = self.open(self.http2.load(Ordering::Relaxed)).await?;
-        *fresh = true;
+    /// A connection that this one has not had yet.
+    async fn another(&self, known: &mut Known, again: bool) -> Result<(Channel, Origin), NoWay> {
+        let http2 = self.http2.load(Ordering::Relaxed);
+        let most = self.exit.setting.limits.translated;
+        let parked = if again && self.tls && !http2 {
+            self.exit.reach_again(&self.connection, most).await
+        } else {
+            None
+        };
+        let (channel, origin) = match parked {
+            Some(line) => (Channel::Http1(line), Origin::Parked),
+            None => (self.open(http2).await?, Origin::Fresh),
+        };
         match &channel {
             Channel::Http2(sender) => *known = Known::Http2(sender.clone()),
-            Channel::Http1(_) if !matches!(known, Known::Http1(_)) => *known = Known::Http1(Vec::new()),
-            Channel::Http1(_) => {}
+            Channel::Http1(line) => {
+                self.drive(&line.outside.driver);
+                if !matches!(known, Known::Http1(_)) {
+                    *known = Known::Http1(Vec::new());
+                }
+            }
         }
-        Ok(channel)
+        Ok((channel, origin))
     }
 
     /// Waits until fewer than the most translated requests are running.
@@ -223,50 +257,69 @@ impl Upstream {
 
     /// Keeps a connection for the next request, unless this answer takes it over.
     async fn keep(&self, channel: Channel, response: &Response<Incoming>) {
-        let Channel::Http1(sender) = channel else { return };
-        if response.status() == http::StatusCode::SWITCHING_PROTOCOLS || sender.is_closed() {
+        let Channel::Http1(mut line) = channel else { return };
+        if response.status() == http::StatusCode::SWITCHING_PROTOCOLS || line.sender.is_closed() {
             return;
         }
-        if let Known::Http1(senders) = &mut *self.known.lock().await {
-            senders.push(sender);
+        line.heed(response.headers());
+        if let Known::Http1(lines) = &mut *self.known.lock().await {
+            lines.push(line);
+        }
+    }
+
+    /// Keeps a connection going as long as this one lasts.
+    fn drive(&self, driver: &Arc<Driver>) {
+        let mut drivers = self.drivers.lock().unwrap_or_else(PoisonError::into_inner);
+        drivers.retain(|driver| !driver.is_over());
+        drivers.push(Arc::clone(driver));
+    }
+
+    /// Lets what is open wait for the program's next connection, now that this one is over.
+    pub(crate) fn park(&self) {
+        if !self.tls || self.http2.load(Ordering::Relaxed) {
+            return;
+        }
+        let Ok(mut known) = self.known.try_lock() else { return };
+        let generation = self.exit.setting.policy.generation();
+        if let Known::Http1(lines) = &mut *known {
+            for line in lines.drain(..) {
+                self.exit.park(&self.connection.flow, generation, line);
+            }
         }
     }
 
     /// Dials, which is a new decision, and agrees on a protocol: the agent's own, or HTTP/1.1 where the server has no
     /// other.
     async fn open(&self, http2: bool) -> Result<Channel, NoWay> {
-        let stream = Socket::new(self.exit.reach(&self.connection.flow).await?);
-        if let Ok(addr) = stream.peer_addr() {
-            let most = self.exit.setting.limits.translated;
-            self.connection.reached(addr, stream.cutter(), most);
-        }
+        let stream = self.exit.reach(&self.connection, self.exit.setting.limits.translated).await?;
+        let end = (stream.peer_addr().ok(), stream.cutter());
         if !self.tls {
-            return self.agree(Box::new(stream), http2).await;
+            return self.agree(Box::new(stream), end, http2).await;
         }
         let stream = secure(&self.exit, &self.connection.flow.host, stream, http2).await?;
         let http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
-        self.agree(Box::new(stream), http2).await
+        self.agree(Box::new(stream), end, http2).await
     }
 
-    async fn agree(&self, stream: Box<dyn Duplex>, http2: bool) -> Result<Channel, NoWay> {
+    async fn agree(
+        &self,
+        stream: Box<dyn Duplex>,
+        (addr, cutter): (Option<SocketAddr>, Cutter),
+        http2: bool,
+    ) -> Result<Channel, NoWay> {
         let limits = &self.exit.setting.limits;
         let trouble = |e: hyper::Error| NoWay::Trouble(describe(&self.authority, &e));
         let io = TokioIo::new(stream);
         if http2 {
             let (sender, driver) = builder2(limits.header_bytes).handshake(io).await.map_err(trouble)?;
-            self.drive(driver);
+            self.drive(&Arc::new(Driver::of(driver)));
             return Ok(Channel::Http2(sender));
         }
         let (sender, driver) = builder1(limits.header_bytes).handshake(io).await.map_err(trouble)?;
-        self.drive(driver.with_upgrades());
-        Ok(Channel::Http1(sender))
-    }
-
-    /// Drives a connection until it ends or its owner does.
-    fn drive<E>(&self, driver: impl Future<Output = Result<(), E>> + Send + 'static) {
-        let mut drivers = self.drivers.lock().unwrap_or_else(PoisonError::into_inner);
-        while drivers.try_join_next().is_some() {}
-        drivers.spawn(async { drop(driver.await) });
+        let driver = Arc::new(Driver::of(driver.with_upgrades()));
+        // An end that cannot be told is one that no permit leads to.
+        let addr = addr.unwrap_or_else(|| SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), 0));
+        Ok(Channel::Http1(Line { sender, bound: false, outside: Outside { addr, cutter, driver } }))
     }
 }
 
@@ -310,6 +363,23 @@ fn builder2(header_bytes: u32) -> http2::Builder<TokioExecutor> {
     builder
 }
 
+/// Whether sending the request twice does what sending it once does (RFC 9110 section 9.2.2), and it can be.
+fn repeatable(request: &Request<Body>) -> bool {
+    request.method().is_safe() && request.body().is_end_stream()
+}
+
+/// A request without a body, to be sent once more.
+fn copy(request: &Request<Body>) -> Request<Body> {
+    let mut copy = Request::new(body::empty());
+    copy.method_mut().clone_from(request.method());
+    copy.uri_mut().clone_from(request.uri());
+    copy.headers_mut().clone_from(request.headers());
+    *copy.version_mut() = request.version();
+    // How the agent wrote the fields' names.
+    copy.extensions_mut().clone_from(request.extensions());
+    copy
+}
+
 fn describe(authority: &str, error: &hyper::Error) -> String {
     match std::error::Error::source(error) {
         Some(cause) => format!("{authority}: {error}: {cause}"),
@@ -323,7 +393,10 @@ type Unsent = (hyper::Error, Option<Box<Request<Body>>>);
 impl Channel {
     async fn send(&mut self, request: Request<Body>) -> Result<Response<Incoming>, Unsent> {
         let sent = match self {
-            Self::Http1(sender) => sender.try_send_request(request).await,
+            Self::Http1(line) => {
+                line.heed(request.headers());
+                line.sender.try_send_request(request).await
+            }
             Self::Http2(sender) => sender.try_send_request(request).await,
         };
         sent.map_err(|mut e| {

@@ -24,12 +24,14 @@ mod live;
 mod models;
 mod outcome;
 mod paced;
+mod pool;
 mod record;
 mod refusal;
 mod resolve;
 mod target;
 mod tunnel;
 mod watched;
+mod workers;
 
 pub use accept::Listener;
 pub use backend::{BackendError, Outward};

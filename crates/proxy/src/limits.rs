@@ -19,6 +19,8 @@ pub struct Limits {
     pub streams: u32,
     /// HTTP/1.1 connections that one HTTP/2 connection is translated to; more requests wait.
     pub translated: usize,
+    /// Threads that connections are served on, the first one and those that are started when it has several.
+    pub threads: usize,
     /// How long a connection to one upstream address may take to open, and its TLS handshake again.
     pub dial: Duration,
 }
@@ -33,10 +35,15 @@ impl Default for Limits {
             idle: Duration::from_secs(600),
             streams: 128,
             translated: 16,
+            threads: std::thread::available_parallelism().map_or(1, usize::from).min(THREADS),
             dial: Duration::from_secs(10),
         }
     }
 }
+
+/// The most threads that one sandbox serves connections on, however many cores the machine has: there are other
+/// sandboxes on it, and each thread keeps memory of its own.
+const THREADS: usize = 4;
 
 /// HTTP/2 flow-control window of one stream: the most that is held of a body whose reader is slow.
 pub(crate) const STREAM_WINDOW: u32 = 1 << 20;

@@ -144,6 +144,11 @@ impl Connection {
         state.upstreams.push((addr.ip().to_canonical(), upstream));
     }
 
+    /// Forgets a connection outside that is not used after all.
+    pub(crate) fn left(&self, upstream: &Cutter) {
+        self.lock().upstreams.retain(|(_, cutter)| !cutter.is_of(upstream));
+    }
+
     /// Notes a request that was allowed.
     pub(crate) fn begin(
         self: &Arc<Self>,
@@ -194,6 +199,7 @@ impl Exit {
     pub fn rejudge(&self) -> Rejudged {
         let all: Vec<Arc<Connection>> = self.live.lock().values().cloned().collect();
         let now = self.setting.policy.load();
+        self.pool.clear();
         let mut outcome = Rejudged::default();
         for connection in all {
             match still_allowed(&now, &connection) {

@@ -3,11 +3,12 @@
 use crate::decide;
 use crate::exit::Exit;
 use crate::identify::Flow;
-use creel_net::dial;
+use crate::live::Connection;
+use crate::pool::Line;
+use creel_net::{Socket, dial};
 use creel_policy::{Admission, Permit, Refusal};
 use creel_types::{Generation, Host, HostName};
-use std::net::IpAddr;
-use tokio::net::TcpStream;
+use std::net::{IpAddr, SocketAddr};
 
 /// Why an admitted connection did not come to be.
 #[derive(Debug)]
@@ -20,7 +21,35 @@ pub(crate) enum NoWay {
 
 impl Exit {
     /// Decides, resolves, judges each address and dials until one answers. Each dial spends its own permit.
-    pub(crate) async fn reach(&self, flow: &Flow) -> Result<TcpStream, NoWay> {
+    ///
+    /// The connection outside is noted with the one inside, which may have `most` of them, before the policy is asked
+    /// for the last time: a change that misses it there is seen here.
+    pub(crate) async fn reach(&self, connection: &Connection, most: usize) -> Result<Socket, NoWay> {
+        let (admission, addrs) = self.destinations(&connection.flow).await?;
+        self.dial_one_of(&admission, (connection, most), addrs).await
+    }
+
+    /// Decides, resolves and judges as [`Exit::reach`] does, for a connection that is open already.
+    pub(crate) async fn reach_again(&self, connection: &Connection, most: usize) -> Option<Line> {
+        let flow = &*connection.flow;
+        if !self.pool.has(flow) {
+            return None;
+        }
+        let asked = self.setting.policy.generation();
+        let (admission, addrs) = self.destinations(flow).await.ok()?;
+        for (addr, _) in addrs {
+            let Ok(permit) = self.permit(&admission, addr) else { continue };
+            let Some(line) = self.pool.take(permit, flow, asked) else { continue };
+            connection.reached(line.outside.addr, line.outside.cutter.clone(), most);
+            if asked == self.setting.policy.generation() {
+                return Some(line);
+            }
+            connection.left(&line.outside.cutter);
+        }
+        None
+    }
+
+    async fn destinations(&self, flow: &Flow) -> Result<(Admission, Vec<(IpAddr, u16)>), NoWay> {
         let (admission, addrs) = {
             let now = self.setting.policy.load();
             let leave =
@@ -32,7 +61,7 @@ impl Exit {
             (None, Host::Addr(addr)) => vec![(*addr, flow.port)],
             (None, Host::Name(name)) => self.look_up(name, flow.port).await?,
         };
-        self.dial_one_of(&admission, flow, addrs).await
+        Ok((admission, addrs))
     }
 
     async fn look_up(&self, name: &HostName, port: u16) -> Result<Vec<(IpAddr, u16)>, NoWay> {
@@ -43,11 +72,12 @@ impl Exit {
     async fn dial_one_of(
         &self,
         admission: &Admission,
-        flow: &Flow,
+        (connection, most): (&Connection, usize),
         addrs: Vec<(IpAddr, u16)>,
-    ) -> Result<TcpStream, NoWay> {
+    ) -> Result<Socket, NoWay> {
+        let flow = &*connection.flow;
         let mut failed = NoWay::Trouble(format!("{} has no address", flow.host));
-        for (addr, _) in addrs {
+        for (addr, port) in addrs {
             let permit = match self.permit(admission, addr) {
                 Ok(permit) => permit,
                 Err(refused) => {
@@ -56,14 +86,21 @@ impl Exit {
                 }
             };
             let asked = self.setting.policy.generation();
-            match dial(permit, self.setting.limits.dial).await {
-                // The policy may have changed while the other end took its time: its word is asked for again.
-                Ok(_) if asked != self.setting.policy.generation() && self.gone(flow, addr) => {
-                    failed = NoWay::Trouble("the policy changed while the connection was opened".to_owned());
+            let socket = match dial(permit, self.setting.limits.dial).await {
+                Ok(stream) => Socket::new(stream),
+                Err(e) => {
+                    failed = NoWay::Trouble(e.to_string());
+                    continue;
                 }
-                Ok(stream) => return Ok(stream),
-                Err(e) => failed = NoWay::Trouble(e.to_string()),
+            };
+            let dialled = socket.peer_addr().unwrap_or_else(|_| SocketAddr::new(addr, port));
+            connection.reached(dialled, socket.cutter(), most);
+            // The policy may have changed while the other end took its time: its word is asked for again.
+            if asked == self.setting.policy.generation() || !self.gone(flow, addr) {
+                return Ok(socket);
             }
+            connection.left(&socket.cutter());
+            failed = NoWay::Trouble("the policy changed while the connection was opened".to_owned());
         }
         Err(failed)
     }

@@ -14,8 +14,8 @@ const ONE: usize = 1;
 /// Dials, sends what the client said already, and moves bytes until both ends are done. Gives the bytes each way.
 pub(crate) async fn through(exit: &Arc<Exit>, place: &Place, socket: Socket) -> (u64, u64) {
     let flow = &place.connection.flow;
-    let upstream = match exit.reach(flow).await {
-        Ok(upstream) => Socket::new(upstream),
+    let upstream = match exit.reach(&place.connection, ONE).await {
+        Ok(upstream) => upstream,
         Err(why) => {
             socket.reset_on_close();
             if let NoWay::Refused(refusal, _) = why {
@@ -24,9 +24,6 @@ pub(crate) async fn through(exit: &Arc<Exit>, place: &Place, socket: Socket) -> 
             return (0, 0);
         }
     };
-    if let Ok(addr) = upstream.peer_addr() {
-        place.connection.reached(addr, upstream.cutter(), ONE);
-    }
     // Counted already when it was read ahead, so not again as spliced.
     let read_ahead = place.connection.moved().0;
     let ((agent, ahead), (server, _)) = (socket.into_parts(), upstream.into_parts());
