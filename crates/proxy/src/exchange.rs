@@ -146,7 +146,7 @@ impl Exchange {
             Err(instead) => instead,
         };
         let response = self.say(instead, &request);
-        drain(request).await;
+        Box::pin(drain(request)).await;
         Ok(response)
     }
 
@@ -281,7 +281,7 @@ impl Exchange {
         headers::strip(request.headers_mut());
         let answered = async {
             if allowed.model {
-                let response = self.call_model(request, &allowed, &knife).await;
+                let response = Box::pin(self.call_model(request, &allowed, &knife)).await;
                 outcome.status = Some(response.status().as_u16());
                 return Ok(response.map(|body| watched::down(body, &knife, (place, outcome))));
             }
@@ -325,7 +325,8 @@ impl Exchange {
         (knife, agent, place, mut outcome): (&Arc<Knife>, Option<OnUpgrade>, RequestPlace, Outcome),
     ) -> Result<Response<Body>, Failed> {
         let http2 = request.version() == Version::HTTP_2;
-        let (mut response, turn) = match self.upstream.send(request, &allowed.path, knife).await {
+        // Boxed, as the other long ways are: a request's future is moved several times before it first runs.
+        let (mut response, turn) = match Box::pin(self.upstream.send(request, &allowed.path, knife)).await {
             Ok(answered) => answered,
             Err(failed) => {
                 outcome.status = failed.status();

@@ -227,13 +227,14 @@ impl Upstream {
         let http2 = self.http2.load(Ordering::Relaxed);
         let most = self.exit.setting.limits.translated;
         let parked = if again && self.tls && !http2 {
-            self.exit.reach_again(&self.connection, most).await
+            Box::pin(self.exit.reach_again(&self.connection, most)).await
         } else {
             None
         };
         let (channel, origin) = match parked {
             Some(line) => (Channel::Http1(line), Origin::Parked),
-            None => (self.open(http2).await?, Origin::Fresh),
+            // Apart, so that the many requests that open nothing do not carry the room for it about.
+            None => (Box::pin(self.open(http2)).await?, Origin::Fresh),
         };
         match &channel {
             Channel::Http2(sender) => *known = Known::Http2(sender.clone()),
