@@ -79,8 +79,7 @@ impl Workers {
 
     /// Has a connection served: on this thread while there are few, else where there are fewest.
     pub(crate) fn serve(&self, arrival: Arrival, stream: TcpStream) {
-        let elsewhere = (self.own.now() >= FEW).then(|| self.elsewhere()).flatten();
-        let Some((inbox, part)) = elsewhere else {
+        let Some((inbox, part)) = self.elsewhere() else {
             tokio::spawn(live(arrival, stream, self.own.part()));
             return;
         };
@@ -90,8 +89,12 @@ impl Workers {
         }
     }
 
-    /// The thread with the fewest connections, a new one where all have several; none when this one is the best place.
+    /// Another thread, the one with the fewest connections, or a new one where all have several; none when this one is
+    /// the best place.
     fn elsewhere(&self) -> Option<(mpsc::UnboundedSender<Moving>, Part)> {
+        if self.own.now() < FEW {
+            return None;
+        }
         let mut started = self.started.lock().unwrap_or_else(PoisonError::into_inner);
         let all_busy = started.iter().all(|worker| worker.load.now() >= FEW);
         if all_busy && started.len() < self.most {
@@ -124,4 +127,37 @@ impl Worker {
 async fn live(Arrival { exit, source, destination }: Arrival, stream: TcpStream, part: Part) {
     exit.connection(stream, source, destination).await;
     drop(part);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Where each of `count` connections at once is served: how many on the first thread, and how many on each other.
+    fn check(threads: usize, count: usize, on_first: usize, on_others: &[usize]) {
+        let workers = Workers::new(threads);
+        let mut parts = Vec::new();
+        for _ in 0..count {
+            parts.push(match workers.elsewhere() {
+                Some((_, part)) => part,
+                None => workers.own.part(),
+            });
+        }
+        let started = workers.started.lock().unwrap();
+        let loads: Vec<usize> = started.iter().map(|worker| worker.load.now()).collect();
+        assert_eq!((workers.own.now(), loads.as_slice()), (on_first, on_others), "{count} on {threads}");
+        drop(parts);
+        assert!(workers.own.now() == 0 && started.iter().all(|worker| worker.load.now() == 0));
+    }
+
+    #[test]
+    fn threads_are_started_only_when_there_are_several_connections_for_them() {
+        check(1, 9, 9, &[]);
+        check(4, 1, 1, &[]);
+        check(4, FEW, FEW, &[]);
+        check(4, FEW + 1, FEW, &[1]);
+        check(4, 2 * FEW, FEW, &[FEW]);
+        check(4, 2 * FEW + 1, FEW, &[FEW, 1]);
+        check(3, 30, 10, &[10, 10]);
+    }
 }

@@ -1,7 +1,7 @@
 //! The life of one sandbox, from a plan to the record's last line.
 //!
 //! One thread with a runtime serves the exit, the control socket and init; one more answers seccomp notifications,
-//! and two relay the terminal where there is one.
+//! two relay the terminal where there is one, and the exit starts a few of its own when connections are many.
 
 use crate::change::Change;
 use crate::control::Control;

@@ -11,3 +11,4 @@ mod servers;
 mod smuggling;
 mod stand;
 mod tls;
+mod waiting;

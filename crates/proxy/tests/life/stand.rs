@@ -32,6 +32,7 @@ pub struct Stand {
     pub inside: Arc<Authority>,
     pub outside: Arc<Authority>,
     pub resolve: Vec<Resolution>,
+    program: Arc<Mutex<Option<PathBuf>>>,
 }
 
 /// A record in memory.
@@ -82,11 +83,11 @@ impl Journal for Notes {
 }
 
 /// Everybody is this program.
-struct Everybody(Option<PathBuf>);
+struct Everybody(Arc<Mutex<Option<PathBuf>>>);
 
 impl Witness for Everybody {
     fn who(&self, _: SocketAddr, _: SocketAddr) -> Option<Arc<Caller>> {
-        let path = self.0.clone()?;
+        let path = self.0.lock().unwrap().clone()?;
         Some(Arc::new(Caller { chain: vec![Program { pid: 7, path, digest: None, foreign_code: None }] }))
     }
 
@@ -133,16 +134,17 @@ impl Stand {
         let notes = Arc::new(Notes::default());
         let inside = Arc::new(Authority::new("inside").unwrap());
         let pem = ("outside".to_owned(), outside.pem().as_bytes().to_vec());
+        let program = Arc::new(Mutex::new(program));
         let exit = Exit::new(Setting {
             policy: Arc::clone(&cell),
             record: Arc::<Notes>::clone(&notes),
-            witness: Arc::new(Everybody(program)),
+            witness: Arc::new(Everybody(Arc::clone(&program))),
             authority: Arc::clone(&inside),
             trust: Arc::new(Trust::only(&[pem]).unwrap()),
             models,
             limits: Limits::default(),
         });
-        Self { exit, cell, notes, inside, outside, resolve }
+        Self { exit, cell, notes, inside, outside, resolve, program }
     }
 
     /// Puts other rules in force, and asks about what is live.
@@ -150,6 +152,16 @@ impl Stand {
         let InForce { generation, .. } = **self.cell.load();
         self.cell.swap(generation.next(), policy(rules, &self.resolve));
         self.exit.rejudge()
+    }
+
+    /// Who connects from now on.
+    pub fn becomes(&self, program: &str) {
+        *self.program.lock().unwrap() = Some(program.into());
+    }
+
+    /// From now on the kernel cannot say who connects.
+    pub fn is_unknown(&mut self) {
+        *self.program.lock().unwrap() = None;
     }
 
     /// Where the sandbox's resolver sends `host`; an address is itself.
