@@ -60,6 +60,13 @@ pub enum What {
     Read(PathBuf),
     /// The host's file or directory of this path, readable, writable, executable.
     Write(PathBuf),
+    /// The host's directory of this path, as a view of its own: what is written is kept apart.
+    Review {
+        /// The host's directory.
+        source: PathBuf,
+        /// Where what is written is kept, on the host: a directory with `upper` and `work`.
+        layer: PathBuf,
+    },
     /// Nothing to see: an empty unreadable file or directory over what a parent place shows.
     Hidden,
     /// An empty writable directory that ends with the sandbox.

@@ -41,6 +41,16 @@ pub enum Verb {
     /// Keep images that sandboxes have as their roots
     #[command(subcommand)]
     Image(Image),
+    /// Show what a sandbox changed in a workspace under review
+    Changes(Changes),
+    /// Land changes in the workspace, all that are wanted or none
+    Apply(Apply),
+    /// Forget every change that waits
+    Discard(Discard),
+    /// Keep what a sandbox changed so far, to come back to it
+    Snapshot(Snapshot),
+    /// Bring back what a snapshot kept, or undo the last apply
+    Rollback(Rollback),
     /// Check, show and change policies
     #[command(subcommand)]
     Policy(Policy),
@@ -235,6 +245,96 @@ pub struct TakeImage {
     /// Further authorities
     #[arg(long)]
     pub trust: Vec<PathBuf>,
+}
+
+/// `creel changes`
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  \
+    creel changes                 the sandboxes with changes that wait\n  \
+    creel changes web             what web changed, with the lines that differ\n  \
+    creel changes web --list src  one line for each change beneath src\n  \
+    creel changes web --json      the same for programs, with digests\n\n\
+    A: added, M: modified, m: only its mode or attributes, D: deleted. `!` is what to look at twice.\n\
+    Exit status: 0, also when nothing changed; 1 when nothing of that name waits; 125 when Creel fails.")]
+pub struct Changes {
+    /// The sandbox, running or not; lists all when absent
+    pub name: Option<String>,
+    /// Only these paths and what is beneath them, relative to the workspace
+    #[arg(value_name = "PATH")]
+    pub paths: Vec<PathBuf>,
+    /// One line for each change, without the lines that differ
+    #[arg(short, long)]
+    pub list: bool,
+    /// Print JSON
+    #[arg(long, conflicts_with = "list")]
+    pub json: bool,
+}
+
+/// `creel apply`
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  \
+    creel apply web               everything\n  \
+    creel apply web src Cargo.toml\n  \
+    creel apply web --overwrite   also where the workspace was changed meanwhile\n  \
+    creel rollback web before-apply    undoes the last apply\n\n\
+    All of it lands or none, also when it is interrupted: the next `creel` command finishes it or takes it back.\n\
+    Where the workspace was changed since, texts are merged (three-way) when both sides changed different lines;\n\
+    otherwise nothing is applied. Exit status: 0 applied; 1 nothing was applied; 125 when Creel fails.")]
+pub struct Apply {
+    /// The sandbox, which must have ended
+    pub name: String,
+    /// Only these paths and what is beneath them, relative to the workspace
+    #[arg(value_name = "PATH")]
+    pub paths: Vec<PathBuf>,
+    /// Replace what was changed in the workspace meanwhile
+    #[arg(long)]
+    pub overwrite: bool,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `creel discard`
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  creel discard web\n\n\
+    Snapshots and what the last apply replaced are forgotten, too. Exit status: 0 discarded; 1 nothing waits, or the\n\
+    sandbox still runs.")]
+pub struct Discard {
+    /// The sandbox, which must have ended
+    pub name: String,
+}
+
+/// `creel snapshot`
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  creel snapshot web\n  creel snapshot web tests-pass\n  creel snapshot web --list"
+)]
+pub struct Snapshot {
+    /// The sandbox
+    pub name: String,
+    /// What to call it; a number when absent
+    pub label: Option<String>,
+    /// List the snapshots instead
+    #[arg(short, long, conflicts_with = "label")]
+    pub list: bool,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `creel rollback`
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  \
+    creel rollback web                 to the newest snapshot\n  \
+    creel rollback web tests-pass\n  \
+    creel rollback web before-apply    takes the last apply out of the workspace again\n\n\
+    A snapshot is of what the sandbox changed; only `before-apply` touches the workspace.\n\
+    Exit status: 0 done; 1 nothing was done; 125 when Creel fails.")]
+pub struct Rollback {
+    /// The sandbox, which must have ended
+    pub name: String,
+    /// The snapshot; the newest when absent
+    pub label: Option<String>,
 }
 
 /// `creel policy ...`

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 const FLOORS: &[&[&str]] = &[
     &["cli"],
     &["sandbox"],
-    &["jail", "proxy", "inference", "image"],
+    &["jail", "proxy", "inference", "image", "review"],
     &["kernel", "net", "audit"],
     &["policy", "api"],
     &["types"],

@@ -204,6 +204,11 @@ fn encode_place(w: &mut Writer, place: &Place) {
             w.u8(1);
             path(w, source);
         }
+        What::Review { source, layer } => {
+            w.u8(4);
+            path(w, source);
+            path(w, layer);
+        }
         What::Hidden => w.u8(2),
         What::Scratch => w.u8(3),
     }
@@ -216,6 +221,7 @@ fn decode_place(r: &mut Reader<'_>) -> Option<Place> {
         1 => What::Write(read_path(r)?),
         2 => What::Hidden,
         3 => What::Scratch,
+        4 => What::Review { source: read_path(r)?, layer: read_path(r)? },
         _ => return None,
     };
     Some(Place { at, what })
@@ -260,7 +266,8 @@ mod tests {
             limits: Limits::default(),
             out_of_reach: Vec::new(),
         };
-        let whats = [What::Read(odd().into()), What::Write("/w".into()), What::Hidden, What::Scratch];
+        let review = What::Review { source: odd().into(), layer: "/l".into() };
+        let whats = [What::Read(odd().into()), What::Write("/w".into()), What::Hidden, What::Scratch, review];
         let rich = Plan {
             root: Root::Layers(vec![odd().into(), "/low".into()]),
             places: whats.into_iter().map(|what| Place { at: odd().into(), what }).collect(),

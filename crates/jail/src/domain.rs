@@ -28,7 +28,7 @@ fn rules(plan: &Plan) -> Result<Vec<(PathBuf, Right)>, SysError> {
         }
     }
     for place in &plan.places {
-        let writable = matches!(place.what, What::Write(_) | What::Scratch);
+        let writable = matches!(place.what, What::Write(_) | What::Review { .. } | What::Scratch);
         if writable && right_of(&place.at) != Right::All {
             rules.push((place.at.clone(), Right::All));
         }

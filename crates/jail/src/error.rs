@@ -14,6 +14,8 @@ pub enum Step {
     Network,
     /// The file tree.
     Root,
+    /// The view of the workspace.
+    Review,
     /// Landlock.
     Landlock,
     /// Capabilities and seccomp.
@@ -30,10 +32,11 @@ pub enum Step {
     Posture,
 }
 
-pub(crate) const STEPS: [Step; 10] = [
+pub(crate) const STEPS: [Step; 11] = [
     Step::Namespaces,
     Step::Network,
     Step::Root,
+    Step::Review,
     Step::Landlock,
     Step::Confinement,
     Step::Assignment,
@@ -49,6 +52,7 @@ impl fmt::Display for Step {
             Self::Namespaces => "new namespaces",
             Self::Network => "the sandbox's network",
             Self::Root => "the sandbox's file tree",
+            Self::Review => "the view of the workspace that is to be reviewed",
             Self::Landlock => "landlock",
             Self::Confinement => "capabilities and seccomp",
             Self::Assignment => "the plan",
@@ -117,6 +121,11 @@ impl JailError {
             (Step::Landlock, _) => {
                 Some("the kernel needs Landlock: CONFIG_SECURITY_LANDLOCK=y and `landlock` in the lsm= list")
             }
+            (Step::Review, "fsconfig") => Some(
+                "`access: review` needs Linux 5.11 or newer, Creel's state directory on a file system that keeps \
+                 user attributes (ext4, xfs, btrfs, or tmpfs of Linux 6.6), and no mount inside the workspace; \
+                 XDG_STATE_HOME says where the state is kept",
+            ),
             (Step::Root, "fsmount") if source.on.starts_with("proc") => {
                 Some("an outer container masks parts of /proc, so the kernel allows no new one")
             }

@@ -11,6 +11,7 @@ mod patchwork;
 mod places;
 mod point;
 mod system;
+mod view;
 
 pub(crate) use system::SYSTEM;
 

@@ -22,10 +22,31 @@ pub const READ_NOEXEC: Flags = READ.union(Flags::MOUNT_ATTR_NOEXEC);
 
 /// A new, detached file system of this kind, with its options and flags.
 pub fn new(kind: &'static str, options: &[(&str, &str)], flags: Flags) -> Result<OwnedFd, SysError> {
+    made(kind, options, &[], flags)
+}
+
+/// A new, detached overlay; `switches` are options without a value.
+pub fn detached_overlay(
+    options: &[(&str, &str)],
+    switches: &[&str],
+    flags: Flags,
+) -> Result<OwnedFd, SysError> {
+    made("overlay", options, switches, flags)
+}
+
+fn made(
+    kind: &'static str,
+    options: &[(&str, &str)],
+    switches: &[&str],
+    flags: Flags,
+) -> Result<OwnedFd, SysError> {
     let context = sys::fsopen(kind, sys::FsOpenFlags::FSOPEN_CLOEXEC).named("fsopen", kind)?;
     for (key, value) in options {
         sys::fsconfig_set_string(&context, *key, *value)
             .named("fsconfig", format_args!("{kind} {key}={value}"))?;
+    }
+    for switch in switches {
+        sys::fsconfig_set_flag(&context, *switch).named("fsconfig", format_args!("{kind} {switch}"))?;
     }
     sys::fsconfig_create(&context).named("fsconfig", format_args!("{kind} create"))?;
     sys::fsmount(context.as_fd(), sys::FsMountFlags::FSMOUNT_CLOEXEC, flags).named("fsmount", kind)

@@ -12,6 +12,8 @@ pub enum Access {
     Hide,
     /// Read and execute.
     Read,
+    /// Read, write and execute, on a view of one's own: nothing lands until a person applies it. The workspace only.
+    Review,
     /// Read, write and execute.
     Write,
 }
@@ -32,7 +34,7 @@ pub struct Grant {
 pub struct Workspace {
     /// Absolute.
     pub path: PathBuf,
-    /// [`Access::Read`] or [`Access::Write`].
+    /// [`Access::Read`], [`Access::Review`] or [`Access::Write`].
     pub access: Access,
 }
 

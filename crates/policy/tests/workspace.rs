@@ -19,6 +19,7 @@ fn the_workspace_is_writable_unless_a_document_says_otherwise() {
         ("", Some(Access::Write)),
         ("filesystem: { read: [/data] }", Some(Access::Write)),
         ("filesystem: { workspace: { access: read } }", Some(Access::Read)),
+        ("filesystem: { workspace: { access: review } }", Some(Access::Review)),
         ("filesystem: { workspace: { access: none } }", None),
     ] {
         assert_eq!(access(text), want, "{text:?}");

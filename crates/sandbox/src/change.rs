@@ -15,7 +15,7 @@ use creel_api::enforced::Applied;
 use creel_api::plan::{Place, What};
 use creel_audit as audit;
 use creel_audit::Event;
-use creel_policy::{Policy, Resolution};
+use creel_policy::{Access, Policy, Resolution};
 use creel_proxy::{Exit, PolicyCell};
 use creel_types::{Digest, Generation};
 use sha2::{Digest as _, Sha256};
@@ -34,6 +34,7 @@ pub struct Change {
     state: PathBuf,
     images: Option<PathBuf>,
     record: PathBuf,
+    layer: PathBuf,
     cell: Arc<PolicyCell>,
     exit: Arc<Exit>,
     models: Arc<Switch>,
@@ -83,6 +84,7 @@ impl Change {
             state: prepared.state.clone(),
             images: creel_image::Store::place().ok(),
             record: prepared.record.path().parent().unwrap_or(&prepared.state).to_owned(),
+            layer: prepared.layer.clone(),
             cell,
             exit,
             models,
@@ -158,6 +160,12 @@ impl Change {
                 vec!["keep `filesystem: home:` as it is, or start the sandbox anew".into()],
             ));
         }
+        if under_review(&policy) != under_review(&self.policy) {
+            return Err(Refused(
+                "a workspace cannot come under review, or out of it, while the sandbox runs".into(),
+                vec!["keep `filesystem: workspace:` as it is, or start the sandbox anew".into()],
+            ));
+        }
         let ready = self
             .models
             .prepare(&policy)
@@ -167,6 +175,7 @@ impl Change {
             record: &self.record,
             images: self.images.as_deref(),
             before: &self.places,
+            layer: &self.layer,
         };
         let places = plan::places(policy.filesystem(), &self.user, &reserved)
             .map_err(|error| Refused::lines("the files cannot be granted", &error))?;
@@ -212,6 +221,11 @@ impl Change {
         }
         Ok(Applied { layer: "filesystem".into(), did, took: began.elapsed() })
     }
+}
+
+/// The workspace that a policy puts under review.
+fn under_review(policy: &Policy) -> Option<&std::path::Path> {
+    policy.filesystem().workspace().filter(|w| w.access == Access::Review).map(|w| &*w.path)
 }
 
 /// Why nothing changed, and details.
@@ -284,7 +298,9 @@ fn allows_as_much(after: &[Place], gone: &Place) -> bool {
     let above = after.iter().rev().find(|place| place.at != gone.at && gone.at.starts_with(&place.at));
     matches!(
         (above.map(|place| &place.what), &gone.what),
-        (Some(What::Write(_)), _) | (_, What::Hidden) | (Some(What::Read(_)), What::Read(_))
+        (Some(What::Write(_) | What::Review { .. }), _)
+            | (_, What::Hidden)
+            | (Some(What::Read(_)), What::Read(_))
     )
 }
 

@@ -101,6 +101,9 @@ pub enum RunError {
     /// A model backend is not usable.
     #[error(transparent)]
     Models(#[from] models::ModelsError),
+    /// The view of the workspace cannot be lent.
+    #[error("the changes of this sandbox cannot be kept for review")]
+    Review(#[from] creel_review::ReviewError),
     /// The sandbox did not start.
     #[error(transparent)]
     Jail(#[from] creel_jail::JailError),
@@ -119,6 +122,12 @@ impl RunError {
     /// What to try, where that is known.
     pub fn hint(&self) -> Option<&'static str> {
         match self {
+            Self::Review(creel_review::ReviewError::OtherWorkspace { .. }) => {
+                Some("apply or discard them first, or use another --name")
+            }
+            Self::Review(creel_review::ReviewError::Replaced(_)) => {
+                Some("creel discard NAME forgets them; or use another --name")
+            }
             Self::Jail(error) => error.hint().or(Some("`creel doctor` says what this machine can enforce")),
             _ => None,
         }
@@ -133,15 +142,29 @@ pub fn run(order: Order) -> Result<i32, RunError> {
     let stdio = terminal::standard().map_err(RunError::Terminal)?;
     let begun = creel_jail::begin(stdio);
     // What is wrong with the order is worth more to the user than what is wrong with the machine.
-    let (prepared, plan) = prepare::prepare(order)?;
-    let (sweeper, started) = {
-        let assigned = begun?.give(&plan)?;
-        // While the child works there is time for this.
-        let sweeper = Sweeper::start(assigned.group().paths()).map_err(RunError::Runtime)?;
-        (sweeper, assigned.wait()?)
-    };
-    drop(plan);
-    warden::live(prepared, started, sweeper)
+    let (mut prepared, plan) = prepare::prepare(order)?;
+    match start(begun, &plan) {
+        Ok((sweeper, started)) => {
+            drop(plan);
+            warden::live(prepared, started, sweeper)
+        }
+        Err(error) => {
+            // Nothing ran: a view that nobody wrote to leaves nothing behind.
+            let _ = prepared.lent.take().map(creel_review::Lent::end);
+            Err(error)
+        }
+    }
+}
+
+/// From a plan to a sandbox that has answered.
+fn start(
+    begun: Result<creel_jail::Begun, creel_jail::JailError>,
+    plan: &creel_api::plan::Plan,
+) -> Result<(Option<Sweeper>, creel_jail::Started), RunError> {
+    let assigned = begun?.give(plan)?;
+    // While the child works there is time for this.
+    let sweeper = Sweeper::start(assigned.group().paths()).map_err(RunError::Runtime)?;
+    Ok((sweeper, assigned.wait()?))
 }
 
 /// Ends this process at once, after a run: what it still holds goes back to the kernel without being put in order

@@ -62,6 +62,8 @@ pub enum Shown {
     Read(PathBuf),
     /// The same, writable.
     Write(PathBuf),
+    /// A view of its own. It cannot be put into a sandbox that runs.
+    Review,
     /// Nothing to see.
     Hidden,
     /// An empty writable directory.
@@ -73,6 +75,7 @@ impl From<&What> for Shown {
         match what {
             What::Read(source) => Self::Read(source.clone()),
             What::Write(source) => Self::Write(source.clone()),
+            What::Review { .. } => Self::Review,
             What::Hidden => Self::Hidden,
             What::Scratch => Self::Scratch,
         }
@@ -84,6 +87,7 @@ impl fmt::Display for Step {
         match self {
             Self::Add { at, what: Shown::Read(_) } => write!(f, "grant {} for reading", at.display()),
             Self::Add { at, what: Shown::Write(_) } => write!(f, "grant {} for writing", at.display()),
+            Self::Add { at, what: Shown::Review } => write!(f, "review {}", at.display()),
             Self::Add { at, what: Shown::Hidden } => write!(f, "hide {}", at.display()),
             Self::Add { at, what: Shown::Scratch } => write!(f, "empty directory {}", at.display()),
             Self::Remove { at, .. } => write!(f, "take {} away", at.display()),

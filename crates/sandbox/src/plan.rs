@@ -73,6 +73,8 @@ pub struct Reserved<'a> {
     pub images: Option<&'a Path>,
     /// What stood there before a live change.
     pub before: &'a [Place],
+    /// Where what is written under review is kept.
+    pub layer: &'a Path,
 }
 
 /// Every place in the sandbox's tree beyond the system directories, parents first.
@@ -154,6 +156,7 @@ fn place(
     let what = match grant.access {
         Access::Hide => What::Hidden,
         Access::Read => What::Read(source.clone()),
+        Access::Review => What::Review { source: source.clone(), layer: reserved.layer.to_owned() },
         Access::Write => What::Write(source.clone()),
     };
     if grant.access != Access::Hide {
@@ -165,9 +168,10 @@ fn place(
 /// The place that holds `dir` and that a sandbox can or could write: by this policy, by the one before it, or as the
 /// home that is kept from run to run.
 fn writable_root(dir: &Path, filesystem: &Filesystem, reserved: &Reserved<'_>) -> Option<PathBuf> {
-    let granted = filesystem.grants().iter().filter(|grant| grant.access == Access::Write);
+    let granted =
+        filesystem.grants().iter().filter(|grant| matches!(grant.access, Access::Write | Access::Review));
     let before = reserved.before.iter().filter_map(|place| match &place.what {
-        What::Write(source) => Some(&**source),
+        What::Write(source) | What::Review { source, .. } => Some(&**source),
         _ => None,
     });
     let homes = reserved.state.join("homes");
@@ -178,7 +182,7 @@ fn writable_root(dir: &Path, filesystem: &Filesystem, reserved: &Reserved<'_>) -
 /// Where a grant stands inside. Within another grant the host's own links are there to lead to it, so it stands where
 /// they lead; elsewhere it stands under the name that the policy gives it, below a parent that is no link.
 fn position(grant: &Grant, filesystem: &Filesystem, source: &Path) -> PathBuf {
-    let shown = |access| matches!(access, Some(Access::Read | Access::Write));
+    let shown = |access| matches!(access, Some(Access::Read | Access::Review | Access::Write));
     let (Some(parent), Some(name)) = (grant.path.parent(), grant.path.file_name()) else {
         return source.to_owned();
     };
@@ -266,6 +270,7 @@ pub fn summary(root: String, places: &[Place], policy: &Policy) -> Vec<String> {
         let verb = match place.what {
             What::Read(_) => "read",
             What::Write(_) => "write",
+            What::Review { .. } => "review",
             What::Hidden => "hide",
             What::Scratch => "scratch",
         };
@@ -299,6 +304,7 @@ mod tests {
             record: Path::new("/nonexistent/record"),
             images: Some(Path::new("/nonexistent/images")),
             before: &[],
+            layer: Path::new("/nonexistent/layer"),
         };
         places(policy.filesystem(), &user(), &reserved)
     }

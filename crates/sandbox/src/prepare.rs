@@ -9,12 +9,13 @@ use crate::root::Base;
 use crate::{RunError, policies, records};
 use creel_api::control::{Document, Status, socket_name};
 use creel_api::enforced::Enforced;
-use creel_api::plan::{Place, Plan, WindowSize};
+use creel_api::plan::{Place, Plan, What, WindowSize};
 use creel_audit::{About, Record};
 use creel_net::authority::Authority;
 use creel_net::bundle;
 use creel_net::trust::Trust;
 use creel_policy::{Mode, Policy, Resolution};
+use creel_review::{Lent, Shelf};
 use creel_types::{SandboxId, SandboxName, Size};
 use std::ffi::OsString;
 use std::os::linux::net::SocketAddrExt;
@@ -54,6 +55,10 @@ pub struct Prepared {
     pub state: PathBuf,
     /// What stands where.
     pub places: Vec<Place>,
+    /// Where what is written under review is, or would be, kept.
+    pub layer: PathBuf,
+    /// The view that the sandbox works on, when it is under review.
+    pub lent: Option<Lent>,
     /// The command's environment.
     pub env: Vec<(OsString, OsString)>,
     /// The command.
@@ -90,7 +95,15 @@ pub fn prepare(mut order: Order) -> Result<(Prepared, Plan), RunError> {
     let state = records::state()?;
     let record_dir = records::make(order.record.as_deref(), &name, id)?;
     let images = creel_image::Store::place().ok();
-    let reserved = Reserved { state: &state, record: &record_dir, images: images.as_deref(), before: &[] };
+    let shelf = Shelf::at(&state);
+    let layer = shelf.layer(name.as_str());
+    let reserved = Reserved {
+        state: &state,
+        record: &record_dir,
+        images: images.as_deref(),
+        before: &[],
+        layer: &layer,
+    };
     let places = plan::places(policy.filesystem(), &user, &reserved)?;
     let about = About { name: name.clone(), id, version: env!("CARGO_PKG_VERSION").to_owned() };
     let record = Record::create(&record_dir, about).map_err(RunError::Record)?;
@@ -108,6 +121,7 @@ pub fn prepare(mut order: Order) -> Result<(Prepared, Plan), RunError> {
         out_of_reach: vec![state.clone(), record_dir.clone(), record.path().to_owned()],
         places: places.clone(),
     };
+    let lent = lend(&shelf, &name, &places)?;
     let prepared = Prepared {
         name,
         id,
@@ -121,6 +135,8 @@ pub fn prepare(mut order: Order) -> Result<(Prepared, Plan), RunError> {
         user,
         state,
         places,
+        layer,
+        lent,
         env,
         command: order.command,
         voice: order.voice,
@@ -152,6 +168,15 @@ impl Prepared {
             },
         }
     }
+}
+
+/// The layer of a workspace under review, with what waits in it from earlier runs.
+fn lend(shelf: &Shelf, name: &SandboxName, places: &[Place]) -> Result<Option<Lent>, RunError> {
+    let under_review = places.iter().find_map(|place| match &place.what {
+        What::Review { source, .. } => Some(source),
+        _ => None,
+    });
+    Ok(under_review.map(|workspace| shelf.lend(name.as_str(), workspace)).transpose()?)
 }
 
 /// The policy's mode as a word.
@@ -246,9 +271,7 @@ fn environment(
     let system = ["/usr", "/bin", "/sbin", "/opt"];
     let visible = |dir: &Path| {
         system.iter().any(|s| dir.starts_with(s))
-            || places
-                .iter()
-                .any(|p| dir.starts_with(&p.at) && !matches!(p.what, creel_api::plan::What::Scratch))
+            || places.iter().any(|p| dir.starts_with(&p.at) && !matches!(p.what, What::Scratch))
     };
     environment::build(&EnvSources {
         operator: &|key| std::env::var_os(key),
@@ -320,7 +343,9 @@ fn look_for_private(order: &Order) -> Looking {
 fn cwd(policy: &Policy, base: &Base, workspace: &Path, user: &User) -> PathBuf {
     let wanted = Path::new(&base.process().working_dir);
     match policy.filesystem().access(workspace) {
-        Some(creel_policy::Access::Read | creel_policy::Access::Write) => workspace.to_owned(),
+        Some(creel_policy::Access::Read | creel_policy::Access::Review | creel_policy::Access::Write) => {
+            workspace.to_owned()
+        }
         _ if wanted.is_absolute() => wanted.to_owned(),
         _ => user.home.clone(),
     }

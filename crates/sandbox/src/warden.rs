@@ -21,6 +21,7 @@ use creel_jail::link::{MAIN, NotRun, Order as Say, Report, Target};
 use creel_net::resolve::Resolver;
 use creel_net::synthetic::Synthetic;
 use creel_proxy::{Exit, Limits, Outward, PolicyCell};
+use creel_review::Lent;
 use creel_types::Generation;
 use rustix::process::{Signal, WaitId, WaitIdOptions, pidfd_send_signal, waitid};
 use std::os::fd::{AsFd, OwnedFd};
@@ -157,6 +158,10 @@ impl Warden {
     }
 
     async fn serve(mut self) -> Result<i32, RunError> {
+        let resumed = self.prepared.lent.as_ref().map_or(0, |lent| lent.waiting);
+        if resumed > 0 && self.prepared.voice == Voice::Plain {
+            say(&format!("creel: goes on with {resumed} changes that wait for review"));
+        }
         self.jobs.say(&Say::Go, &[]).map_err(RunError::Init)?;
         tokio::spawn(async {
             tokio::time::sleep(SETTLED).await;
@@ -166,8 +171,9 @@ impl Warden {
         let outcome = self.until_the_end().await;
         self.end();
         drop(self.relay.take());
+        let waiting = self.prepared.lent.take().map(Lent::end);
         let written = self.close(&outcome);
-        self.last_words(&outcome, !written);
+        self.last_words(&outcome, !written, waiting);
         Ok(outcome.code)
     }
 
@@ -253,12 +259,18 @@ impl Warden {
         let _ = waitid(WaitId::PidFd(init.as_fd()), WaitIdOptions::EXITED);
     }
 
-    fn last_words(&self, outcome: &Outcome, unwritten: bool) {
+    fn last_words(
+        &self,
+        outcome: &Outcome,
+        unwritten: bool,
+        waiting: Option<Result<usize, creel_review::ReviewError>>,
+    ) {
         let refused = self.scribe.refusals();
         if self.prepared.voice == Voice::Json {
             say_json(&serde_json::json!({
                 "ended": self.prepared.name.as_str(), "code": outcome.code, "reason": outcome.reason,
                 "refused": refused, "record": self.prepared.record.path(), "record_complete": !unwritten,
+                "changes": waiting.as_ref().and_then(|waiting| waiting.as_ref().ok()),
             }));
         }
         if outcome.code == TIMED_OUT && outcome.reason.starts_with("time limit") {
@@ -267,11 +279,26 @@ impl Warden {
         if unwritten {
             say("creel: the record could not be finished");
         }
+        match waiting {
+            Some(Err(error)) => say(&format!("creel: the changes cannot be read: {error}")),
+            Some(Ok(count @ 1..)) if self.prepared.voice == Voice::Plain => {
+                say(&wait_for_review(self.prepared.name.as_str(), count));
+            }
+            _ => {}
+        }
         if refused > 0 && self.prepared.voice == Voice::Plain {
             let path = self.prepared.record.path().display();
             say(&format!("creel: {refused} refused; see: creel audit show {path} --refused"));
         }
     }
+}
+
+/// What a person does next.
+fn wait_for_review(name: &str, count: usize) -> String {
+    let what = if count == 1 { "1 change waits".to_owned() } else { format!("{count} changes wait") };
+    format!(
+        "creel: {what} for review; see: creel changes {name}; then: creel apply {name}, or creel discard {name}"
+    )
 }
 
 /// Ends when the wall time since `start` is used up, whatever it is by then; gives the limit.

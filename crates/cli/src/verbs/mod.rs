@@ -8,6 +8,7 @@ pub mod exec;
 pub mod image;
 pub mod policy;
 pub mod ps;
+pub mod review;
 pub mod run;
 pub mod shell;
 pub mod stop;

@@ -2,7 +2,7 @@
 
 use super::etc::Voids;
 use super::point::{self, Kind};
-use super::{Ground, scratch};
+use super::{Ground, scratch, view};
 use crate::walls::{Wall, stands};
 use crate::{JailError, Step};
 use creel_api::plan::{Place, Plan, What};
@@ -35,6 +35,9 @@ fn one(ground: &mut Ground, place: &Place, size: u64, voids: &Voids) -> Result<(
         What::Read(source) if stands(Wall::ReadOnly) => grant(source, mount::READ).map_err(&failed)?,
         What::Read(source) => grant(source, mount::WRITE).map_err(&failed)?,
         What::Write(source) => grant(source, mount::WRITE).map_err(&failed)?,
+        What::Review { source, layer } => {
+            (view::over(source, layer).map_err(JailError::step(Step::Review))?, Kind::Directory)
+        }
         What::Scratch => (scratch("0755", size).map_err(&failed)?, Kind::Directory),
         What::Hidden => return hide(ground, path, voids).map_err(failed),
     };

@@ -55,6 +55,7 @@ impl Files {
         };
         let access = match node.get("access").and_then(Node::text) {
             Some("read") => Access::Read,
+            Some("review") => Access::Review,
             Some("write") => Access::Write,
             _ => before.as_ref().map_or(Access::Write, |w| w.access),
         };
@@ -90,7 +91,7 @@ impl Files {
         }
     }
 
-    /// Within one document a path is said once; across documents hide beats write beats read.
+    /// Within one document a path is said once; across documents hide beats write beats review beats read.
     fn insert(&mut self, path: PathBuf, new: Entry, problems: &mut Problems) {
         let Some(old) = self.grants.get_mut(&path) else {
             self.grants.insert(path, new);
@@ -104,8 +105,9 @@ impl Files {
             return;
         }
         let rank = |access: Access| match access {
-            Access::Hide => 2,
-            Access::Write => 1,
+            Access::Hide => 3,
+            Access::Write => 2,
+            Access::Review => 1,
             Access::Read => 0,
         };
         if rank(new.access) > rank(old.access) {

@@ -8,6 +8,8 @@ const AT_ONCE: &str =
     "Applies at once to new connections; live ones are judged again and cut if no longer allowed.";
 const FILES: &str = "Applies at once: what is added appears, what is taken away disappears from the running sandbox; \
 files that are open stay open until their holders are ended.";
+const WORK: &str =
+    "As files; but to `review` and from it when the sandbox starts next: a live change is refused.";
 const RESTART: &str = "Applies when the sandbox starts next.";
 const CALLS: &str = "Applies to the next model call; calls under way end as they began.";
 const LIMIT: &str = "Applies at once; raising is never felt, lowering binds what is asked for from then on.";
@@ -84,9 +86,9 @@ const WORKSPACE: &[Field] = &[
     field("path", Text, "The directory; `.` (default) is the one that the sandbox is started for.", RESTART),
     field(
         "access",
-        Word { now: &["write", "read", "none"], later: &["review"] },
-        "write (default), read, or none.",
-        FILES,
+        Word { now: &["write", "review", "read", "none"], later: &[] },
+        "write (default); review: written to a view of its own, and nothing lands until a person applies it; read; none.",
+        WORK,
     ),
 ];
 

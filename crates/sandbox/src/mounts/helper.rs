@@ -141,12 +141,13 @@ fn hold(outside: &Outside<'_>, what: &Shown) -> Result<Held, SysError> {
         Shown::Read(source) => outside.take(source, Access::Read).map(Held::Parcel),
         Shown::Write(source) => outside.take(source, Access::Write).map(Held::Parcel),
         Shown::Hidden => Ok(Held::Hidden),
-        Shown::Scratch => Err(SysError::new(
-            "mount",
-            "an empty directory in a running sandbox",
-            rustix::io::Errno::OPNOTSUPP,
-        )),
+        Shown::Scratch => Err(never("an empty directory in a running sandbox")),
+        Shown::Review => Err(never("a workspace under review in a running sandbox")),
     }
+}
+
+fn never(what: &str) -> SysError {
+    SysError::new("mount", what, rustix::io::Errno::OPNOTSUPP)
 }
 
 impl Work<'_> {

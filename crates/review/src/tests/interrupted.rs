@@ -1,0 +1,137 @@
+//! An apply that is broken off at every one of its acts.
+
+use super::{Scene, put, tree};
+use crate::{Choice, Options, Recovered, ReviewError};
+use std::fs;
+
+fn scene() -> Scene {
+    let mut scene = Scene::new(&[
+        ("a", "1"),
+        ("gone", "x"),
+        ("t/x", "1"),
+        ("t/y/z", "2"),
+        ("to-dir", "x"),
+        ("to-file/x", "1"),
+        ("kept", "k"),
+    ]);
+    scene.write("a", "2");
+    scene.delete("gone");
+    scene.replace("t");
+    scene.write("t/new", "n");
+    scene.write("to-dir/inside", "i");
+    scene.write("to-file", "f");
+    scene.write("new/deep/file", "f");
+    fs::hard_link(scene.upper().join("new/deep/file"), scene.upper().join("new/second")).unwrap();
+    scene.end();
+    scene
+}
+
+fn breaking_off_at(number: usize) -> impl FnMut() -> Result<(), ReviewError> {
+    let mut count = 0;
+    move || {
+        count += 1;
+        if count > number { Err(ReviewError::Nothing("broken off".into())) } else { Ok(()) }
+    }
+}
+
+/// Breaks off at one act after the other until none is left; `check` sees each, with what was recovered.
+fn at_every_act(options: &Options, check: &mut dyn FnMut(&Scene, Option<Recovered>)) -> usize {
+    for number in 0.. {
+        let scene = scene();
+        let done = scene.review.apply_until(options, &mut breaking_off_at(number));
+        let recovered = scene.review.recover().unwrap();
+        check(&scene, recovered);
+        assert_eq!(scene.review.recover().unwrap(), None, "one recovery is enough");
+        assert!(!scene.review.dir().join("staging").exists());
+        if done.is_ok() {
+            return number;
+        }
+    }
+    unreachable!()
+}
+
+#[test]
+fn all_or_nothing_is_in_the_workspace_wherever_it_is_broken_off() {
+    let before = tree(&scene().ws());
+    let whole = scene();
+    let waiting = whole.listed();
+    whole.apply(&[]).unwrap();
+    let after = tree(&whole.ws());
+    let (mut nothing, mut all) = (0, 0);
+    let acts = at_every_act(&Options::default(), &mut |scene, _| {
+        let now = tree(&scene.ws());
+        if now == before {
+            nothing += 1;
+            assert_eq!(scene.listed(), waiting);
+        } else {
+            all += 1;
+            assert_eq!(now, after);
+            assert!(scene.listed().is_empty());
+            assert!(scene.review.dir().join("undo/undo.json").exists());
+        }
+    });
+    assert!(acts > 20 && nothing > 2 && all > 10, "{acts} acts, {nothing} nothing, {all} all");
+}
+
+#[test]
+fn some_of_it_is_all_or_nothing_too() {
+    let options = Options { paths: vec!["t/x".into(), "to-dir".into(), "a".into()], choice: Choice::Merge };
+    let (before, waiting) = (tree(&scene().ws()), scene().listed());
+    let whole = scene();
+    whole.review.apply(&options).unwrap();
+    let (after, left) = (tree(&whole.ws()), whole.listed());
+    at_every_act(&options, &mut |scene, _| {
+        let now = (tree(&scene.ws()), scene.listed());
+        assert!(now == (before.clone(), waiting.clone()) || now == (after.clone(), left.clone()), "{now:#?}");
+    });
+}
+
+#[test]
+fn an_undo_is_all_or_nothing_too() {
+    for number in 0.. {
+        let scene = scene();
+        let (before, waiting) = (tree(&scene.ws()), scene.listed());
+        scene.apply(&[]).unwrap();
+        let after = tree(&scene.ws());
+        let done = scene.review.undo_until(&mut breaking_off_at(number));
+        scene.review.recover().unwrap();
+        let now = tree(&scene.ws());
+        if now == before {
+            assert_eq!(scene.listed(), waiting, "at act {number}");
+        } else {
+            assert_eq!(now, after, "at act {number}");
+            assert!(scene.listed().is_empty(), "at act {number}");
+        }
+        if done.is_ok() {
+            assert_eq!(now, before);
+            return;
+        }
+    }
+}
+
+#[test]
+fn what_somebody_else_did_meanwhile_takes_everything_back_and_stays() {
+    for number in 0.. {
+        let scene = scene();
+        let mut before = tree(&scene.ws());
+        let ws = scene.ws();
+        let mut count = 0;
+        // The last path that is stepped on is changed at each act in turn, and nothing is broken off.
+        let done = scene.review.apply_until(&Options::default(), &mut || {
+            count += 1;
+            if count == number + 1 && ws.join("to-file/x").exists() {
+                put(&ws, "to-file/x", "mine");
+            }
+            Ok(())
+        });
+        if number + 1 > count {
+            return;
+        }
+        before.insert("to-file/x".into(), "100644 1 names: mine".into());
+        match done {
+            Ok(_) => assert!(!ws.join("to-file/x").exists(), "it was away already"),
+            Err(ReviewError::Moved(_)) => assert_eq!(tree(&ws), before, "at act {number}"),
+            Err(other) => panic!("{other}"),
+        }
+    }
+}
