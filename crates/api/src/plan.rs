@@ -15,6 +15,8 @@ pub struct Plan {
     pub root: Root,
     /// What is placed in the root, in this order (a parent before its children).
     pub places: Vec<Place>,
+    /// Device nodes of the host that exist inside beside the harmless ones, relative to `/dev`.
+    pub devices: Vec<PathBuf>,
     /// Files written by Creel itself that appear over the system's `/etc` (and nothing else of it changes).
     pub etc: Vec<Injected>,
     /// Size of the private `/tmp`, `/dev/shm` and throw-away home, each.

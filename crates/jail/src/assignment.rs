@@ -126,8 +126,20 @@ fn decode_attempts(bytes: &[u8]) -> Option<Vec<Attempt>> {
 }
 
 fn encode(plan: &Plan) -> Vec<u8> {
-    let Plan { hostname, root, places, etc, scratch, cwd, env, command, terminal, limits, out_of_reach: _ } =
-        plan;
+    let Plan {
+        hostname,
+        root,
+        places,
+        devices,
+        etc,
+        scratch,
+        cwd,
+        env,
+        command,
+        terminal,
+        limits,
+        out_of_reach: _,
+    } = plan;
     let mut w = Writer::default();
     w.bytes(hostname.as_bytes());
     match root {
@@ -140,6 +152,8 @@ fn encode(plan: &Plan) -> Vec<u8> {
     }
     w.count(places.len());
     places.iter().for_each(|place| encode_place(&mut w, place));
+    w.count(devices.len());
+    devices.iter().for_each(|device| path(&mut w, device));
     w.count(etc.len());
     for Injected { path: at, bytes, mode } in etc {
         path(&mut w, at);
@@ -167,6 +181,7 @@ fn decode(bytes: &[u8]) -> Option<(Plan, Vec<u64>)> {
         _ => return None,
     };
     let places = (0..r.u32()?).map(|_| decode_place(&mut r)).collect::<Option<_>>()?;
+    let devices = (0..r.u32()?).map(|_| read_path(&mut r)).collect::<Option<_>>()?;
     let (mut etc, mut lengths) = (Vec::new(), Vec::new());
     for _ in 0..r.u32()? {
         let path = read_path(&mut r)?;
@@ -180,8 +195,20 @@ fn decode(bytes: &[u8]) -> Option<(Plan, Vec<u64>)> {
     let (terminal, limits) = (r.window()?, decode_limits(&mut r)?);
     // What is out of reach outside has become attempts.
     let out_of_reach = Vec::new();
-    let plan =
-        Plan { hostname, root, places, etc, scratch, cwd, env, command, terminal, limits, out_of_reach };
+    let plan = Plan {
+        hostname,
+        root,
+        places,
+        devices,
+        etc,
+        scratch,
+        cwd,
+        env,
+        command,
+        terminal,
+        limits,
+        out_of_reach,
+    };
     r.whole((plan, lengths))
 }
 
@@ -257,6 +284,7 @@ mod tests {
             hostname: "box".into(),
             root: Root::Host,
             places: Vec::new(),
+            devices: Vec::new(),
             etc: Vec::new(),
             scratch: Size(0),
             cwd: "/".into(),
@@ -271,6 +299,7 @@ mod tests {
         let rich = Plan {
             root: Root::Layers(vec![odd().into(), "/low".into()]),
             places: whats.into_iter().map(|what| Place { at: odd().into(), what }).collect(),
+            devices: vec!["nvidia0".into(), "nvidia-caps/nvidia-cap1".into()],
             etc: vec![
                 Injected { path: "hosts".into(), bytes: b"one".to_vec(), mode: 0o444 },
                 Injected { path: "shadow".into(), bytes: Vec::new(), mode: 0 },

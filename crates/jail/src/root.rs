@@ -40,7 +40,7 @@ pub(crate) fn build(assignment: &Assignment) -> Result<Tree, JailError> {
     etc::check(plan)?;
     let (mut ground, scaffold, voids) = lay(assignment).map_err(&failed)?;
     system::place(&ground, &plan.root).map_err(&failed)?;
-    devices::place(&mut ground, plan.scratch.0, &voids).map_err(&failed)?;
+    devices::place(&mut ground, plan, &voids).map_err(&failed)?;
     places::place(&mut ground, plan, &voids)?;
     finish(&ground).map_err(failed)?;
     Ok(Tree { scaffold })

@@ -12,6 +12,7 @@ pub mod pattern;
 
 mod ask;
 mod compile;
+mod devices;
 mod filesystem;
 mod inference;
 mod network;
@@ -29,6 +30,7 @@ mod yaml;
 
 pub use ask::{Admission, Connect, Handling, Permit, Request};
 pub use compile::compile;
+pub use devices::{Devices, Gpus};
 pub use filesystem::{Access, Filesystem, Grant, HidePattern, Home, Workspace};
 pub use inference::{Api, Backend, BaseUrl, Inference, Key, ModelRef, Route};
 pub use operator::{Document, Links, Operator, Resolution};

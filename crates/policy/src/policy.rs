@@ -2,8 +2,8 @@
 
 use crate::network::{Network, reach};
 use crate::{
-    Admission, Backend, Connect, Filesystem, Handling, Inference, Layer, Permit, Process, Reason, Refusal,
-    Request, Resolution,
+    Admission, Backend, Connect, Devices, Filesystem, Handling, Inference, Layer, Permit, Process, Reason,
+    Refusal, Request, Resolution,
 };
 use creel_types::{Host, HostName, RuleId};
 use std::net::{IpAddr, SocketAddr};
@@ -27,6 +27,7 @@ pub struct Policy {
     pub(crate) network: Network,
     pub(crate) filesystem: Filesystem,
     pub(crate) process: Process,
+    pub(crate) devices: Devices,
     pub(crate) inference: Inference,
     pub(crate) resolve: Vec<Resolution>,
     pub(crate) unreadable: Option<String>,
@@ -56,6 +57,11 @@ impl Policy {
     /// The process layer.
     pub fn process(&self) -> &Process {
         &self.process
+    }
+
+    /// Devices beside the harmless ones.
+    pub fn devices(&self) -> &Devices {
+        &self.devices
     }
 
     /// The inference layer.

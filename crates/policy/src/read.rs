@@ -4,6 +4,7 @@
 //! made of it is thrown away.
 
 mod checks;
+mod devices;
 mod filesystem;
 mod inference;
 mod network;
@@ -15,7 +16,7 @@ mod target;
 use crate::network::Parts;
 use crate::problems::{Problems, Span};
 use crate::yaml::Node;
-use crate::{Home, Limits, Mode, Operator, Policy, Process};
+use crate::{Devices, Home, Limits, Mode, Operator, Policy, Process};
 use creel_types::SandboxName;
 
 /// One document, and whether another one included it.
@@ -32,6 +33,7 @@ pub(crate) struct Draft<'a> {
     keep_home: Option<Span>,
     files: filesystem::Files,
     limits: Limits,
+    devices: Devices,
     network: network::Draft,
     inference: inference::Draft,
 }
@@ -45,6 +47,7 @@ impl<'a> Draft<'a> {
             keep_home: None,
             files: Default::default(),
             limits: Limits::default(),
+            devices: Devices::default(),
             network: Default::default(),
             inference: Default::default(),
         }
@@ -68,6 +71,9 @@ impl<'a> Draft<'a> {
         }
         if let Some(limits) = document.get("process").and_then(|p| p.get("limits")) {
             process::read(limits, &mut self.limits);
+        }
+        if let Some(node) = document.get("devices") {
+            devices::read(node, &mut self.devices);
         }
         if let Some(node) = document.get("network") {
             self.network.add(node, self.operator, problems);
@@ -102,6 +108,7 @@ impl<'a> Draft<'a> {
             mode: self.mode,
             network: crate::network::Network::new(parts),
             filesystem: self.files.finish(home, self.operator),
+            devices: self.devices,
             process: Process { limits: self.limits },
             inference: inference.inference,
             resolve: self.operator.resolve.clone(),

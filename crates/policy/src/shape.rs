@@ -39,6 +39,8 @@ pub(crate) enum Shape {
     Size,
     /// As in `8h` or `1h30m`.
     Time,
+    /// `all`, `none`, or a list of numbers from 0.
+    Indexes,
     /// One or more of the same.
     List(&'static Shape),
     /// A mapping with these keys.
@@ -63,6 +65,7 @@ impl Shape {
             Self::Number => "a number above 0".to_owned(),
             Self::Size => "a size, as in 4GiB".to_owned(),
             Self::Time => "a time, as in 8h".to_owned(),
+            Self::Indexes => "`all`, `none` or a list of numbers, as in [0, 1]".to_owned(),
             Self::List(_) => "a list".to_owned(),
             Self::Object(_) => "a mapping".to_owned(),
             Self::Map(keys, _) => format!("a mapping of {keys}"),

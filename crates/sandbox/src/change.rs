@@ -33,6 +33,7 @@ pub struct Change {
     user: crate::etc::User,
     state: PathBuf,
     images: Option<PathBuf>,
+    links: creel_policy::Links,
     record: PathBuf,
     layer: PathBuf,
     cell: Arc<PolicyCell>,
@@ -83,6 +84,7 @@ impl Change {
             user,
             state: prepared.state.clone(),
             images: creel_image::Store::place().ok(),
+            links: prepared.base.links(),
             record: prepared.record.path().parent().unwrap_or(&prepared.state).to_owned(),
             layer: prepared.layer.clone(),
             cell,
@@ -143,7 +145,7 @@ impl Change {
     }
 
     async fn try_set(&mut self, documents: Vec<Document>, force: bool) -> Result<Vec<Applied>, Refused> {
-        let policy = policies::compile(&documents, &self.workspace, &self.resolve)
+        let policy = policies::compile_for(&documents, &self.workspace, &self.resolve, self.links.clone())
             .map_err(|error| Refused::lines("the policy has errors", &error))?;
         let (limits_now, limits_next) = (plan::limits(&self.policy), plan::limits(&policy));
         limits::check(&limits_now, &limits_next)

@@ -7,6 +7,7 @@
 mod change;
 pub mod client;
 mod control;
+mod devices;
 pub mod doctor;
 mod environment;
 mod etc;
@@ -92,6 +93,9 @@ pub enum RunError {
     /// No authority of the sandbox's own.
     #[error("cannot make the sandbox's certificate authority")]
     Authority(#[source] creel_net::authority::AuthorityError),
+    /// No such device.
+    #[error(transparent)]
+    Device(#[from] devices::DeviceError),
     /// No root.
     #[error(transparent)]
     Root(#[from] root::RootError),

@@ -33,6 +33,16 @@ pub fn compile(
     workspace: &Path,
     resolve: &[Resolution],
 ) -> Result<Policy, CompileError> {
+    compile_for(documents, workspace, resolve, Links::new(|path| path.canonicalize().ok()))
+}
+
+/// The same for a sandbox in which programs' paths lead where `links` says.
+pub fn compile_for(
+    documents: &[control::Document],
+    workspace: &Path,
+    resolve: &[Resolution],
+    links: Links,
+) -> Result<Policy, CompileError> {
     let workspace = workspace
         .canonicalize()
         .map_err(|source| CompileError::Workspace { path: workspace.to_owned(), source })?;
@@ -41,7 +51,7 @@ pub fn compile(
         base: workspace.clone(),
         workspace,
         resolve: resolve.to_vec(),
-        links: Links::new(|path| path.canonicalize().ok()),
+        links,
     };
     let documents: Vec<Document> =
         if documents.is_empty() { vec![own(&built_in())] } else { documents.iter().map(own).collect() };

@@ -1,6 +1,7 @@
 //! Everything that is made before the first process of a sandbox exists: names, policy, certificates, record, plan.
 
 use crate::control::Seed;
+use crate::devices;
 use crate::environment::{self, Sources as EnvSources};
 use crate::etc::{self, Sources as EtcSources, User};
 use crate::order::{Order, Voice};
@@ -75,8 +76,12 @@ pub struct Prepared {
 pub fn prepare(mut order: Order) -> Result<(Prepared, Plan), RunError> {
     let private = look_for_private(&order);
     let workspace = workspace(&order.workspace)?;
-    let policy = policies::compile(&order.documents, &workspace, &order.resolve)?;
+    if order.root.is_some() {
+        // What is wrong with it is better said before an image is brought.
+        policies::compile(&order.documents, &workspace, &order.resolve)?;
+    }
     let base = Base::find(order.root.clone(), &order.trust)?;
+    let policy = policies::compile_for(&order.documents, &workspace, &order.resolve, base.links())?;
     if order.command.is_empty() {
         order.command = base.process().command().into_iter().map(OsString::from).collect();
     }
@@ -105,9 +110,15 @@ pub fn prepare(mut order: Order) -> Result<(Prepared, Plan), RunError> {
         layer: &layer,
     };
     let places = plan::places(policy.filesystem(), &user, &reserved)?;
+    let devices = devices::nodes(policy.devices().gpu(), Path::new("/dev"))?;
+    let drivers = !devices.is_empty() && base.is_own();
+    let libraries = if drivers { devices::libraries(Path::new("/")) } else { Vec::new() };
     let about = About { name: name.clone(), id, version: env!("CARGO_PKG_VERSION").to_owned() };
     let record = Record::create(&record_dir, about).map_err(RunError::Record)?;
-    let env = environment(&order, &base, &user, &name, &places);
+    let mut env = environment(&order, &base, &user, &name, &places);
+    if !libraries.is_empty() {
+        devices::add_to_search(&mut env);
+    }
     let plan = Plan {
         hostname: name.to_string(),
         root: base.plan(),
@@ -119,7 +130,9 @@ pub fn prepare(mut order: Order) -> Result<(Prepared, Plan), RunError> {
         terminal: order.terminal.then(window),
         limits: plan::limits(&policy),
         out_of_reach: vec![state.clone(), record_dir.clone(), record.path().to_owned()],
-        places: places.clone(),
+        // The driver's libraries are no grant: a live change of the policy leaves them alone.
+        places: devices::beside(libraries, &places),
+        devices,
     };
     let lent = lend(&shelf, &name, &places)?;
     let prepared = Prepared {

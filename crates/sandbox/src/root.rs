@@ -6,11 +6,16 @@
 //! What a root holds is not trusted here either. The few files of it that are read outside of the sandbox are looked
 //! up within it, so a link in it leads nowhere else.
 
+mod merged;
+
 use creel_api::plan::Root;
 use creel_image::{Held, Image, Process, Sha256, Source, Store, StoreError};
-use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat, openat2};
+use creel_policy::Links;
+use rustix::fs::{Mode, OFlags, openat};
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, Read};
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -104,27 +109,31 @@ impl Base {
     /// A file of it.
     pub fn read(&self, path: &Path) -> Option<Vec<u8>> {
         let Some(own) = &self.own else { return std::fs::read(path).ok() };
-        own.layers.iter().find_map(|layer| read_below(layer, path).ok())
+        let (dir, name) = merged::follow(&own.layers, path)?.at?;
+        read_in(&dir, &name).ok()
     }
 
     /// Whether it has this file or directory.
     pub fn has(&self, path: &Path) -> bool {
         let Some(own) = &self.own else { return path.exists() };
-        own.layers.iter().any(|layer| open_below(layer, path, OFlags::PATH).is_ok())
+        merged::follow(&own.layers, path).is_some()
+    }
+
+    /// Where the links of programs' paths lead: in a root of its own as they lie there, and for what is not there, as
+    /// it may be granted, on the host.
+    pub fn links(&self) -> Links {
+        let layers = self.own.as_ref().map(|own| own.layers.clone());
+        Links::new(move |path| {
+            let own = layers.as_ref().and_then(|layers| merged::follow(layers, path));
+            own.map(|found| found.path).or_else(|| path.canonicalize().ok())
+        })
     }
 }
 
-fn open_below(layer: &Path, path: &Path, flags: OFlags) -> io::Result<File> {
-    let dir = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let layer = openat(CWD, layer, dir, Mode::empty())?;
-    let path = path.strip_prefix("/").unwrap_or(path);
-    let how = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
-    Ok(openat2(&layer, path, flags | OFlags::CLOEXEC, Mode::empty(), how)?.into())
-}
-
-fn read_below(layer: &Path, path: &Path) -> io::Result<Vec<u8>> {
+fn read_in(dir: &OwnedFd, name: &OsStr) -> io::Result<Vec<u8>> {
     // A pipe or a device in its place must neither block nor be read.
-    let file = open_below(layer, path, OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY)?;
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let file = File::from(openat(dir, name, flags, Mode::empty())?);
     let meta = file.metadata()?;
     if !meta.is_file() || meta.len() > MOST_READ {
         return Err(io::ErrorKind::InvalidData.into());
@@ -205,5 +214,49 @@ mod tests {
         assert_eq!(base.read(Path::new("/a")).unwrap(), b"high");
         assert_eq!(base.read(Path::new("/b")).unwrap(), b"low");
         assert!(base.read(Path::new("/c")).is_none());
+    }
+
+    #[test]
+    fn paths_lead_where_the_overlay_will_show_them() {
+        let (low, high) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let (l, h) = (low.path(), high.path());
+        fs::create_dir_all(l.join("usr/bin")).unwrap();
+        fs::create_dir_all(h.join("usr/bin")).unwrap();
+        fs::create_dir_all(l.join("old/in")).unwrap();
+        fs::create_dir_all(h.join("old")).unwrap();
+        fs::create_dir_all(h.join("plain")).unwrap();
+        fs::write(l.join("plain"), "a file below a directory").unwrap();
+        fs::write(l.join("usr/bin/python3.11"), "").unwrap();
+        fs::write(l.join("gone"), "").unwrap();
+        symlink("usr/bin", l.join("bin")).unwrap();
+        symlink("python3.11", h.join("usr/bin/python3")).unwrap();
+        symlink("/bin/python3", h.join("python")).unwrap();
+        symlink("../../../bin", h.join("up")).unwrap();
+        symlink("loop", h.join("loop")).unwrap();
+        rustix::fs::mknodat(
+            rustix::fs::CWD,
+            h.join("gone"),
+            rustix::fs::FileType::CharacterDevice,
+            Mode::empty(),
+            0,
+        )
+        .unwrap();
+        rustix::fs::setxattr(h.join("old"), "user.overlay.opaque", b"y", rustix::fs::XattrFlags::empty())
+            .unwrap();
+        let layers = [h.to_owned(), l.to_owned()];
+        let check = |path: &str, want: Option<&str>| {
+            let found = merged::follow(&layers, Path::new(path)).map(|found| found.path);
+            assert_eq!(found.as_deref(), want.map(Path::new), "{path}");
+        };
+        check("/bin/python3", Some("/usr/bin/python3.11"));
+        check("/python", Some("/usr/bin/python3.11"));
+        check("/up/python3.11", Some("/usr/bin/python3.11"));
+        check("/usr/../bin", Some("/usr/bin"));
+        check("/", Some("/"));
+        check("/plain", Some("/plain"));
+        for nothing in ["/gone", "/old/in", "/loop", "/plain/x", "/usr/bin/python3.11/x", "/none"] {
+            check(nothing, None);
+        }
+        check("/old", Some("/old"));
     }
 }

@@ -27,6 +27,7 @@ pub(crate) fn plain() -> Result<Enforced, RunError> {
             millicpus: Some(1000),
             ..Default::default()
         },
+        devices: Vec::new(),
         out_of_reach: Vec::new(),
     };
     let stdio = terminal::standard().map_err(RunError::Terminal)?;

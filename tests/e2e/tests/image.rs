@@ -1,7 +1,7 @@
 //! Roots other than the host's: what they hold, and what they must not reach.
 #![allow(clippy::unwrap_used)]
 
-use creel_e2e::{Scene, Shown};
+use creel_e2e::{Scene, Shown, Upstream};
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
@@ -173,4 +173,50 @@ fn the_record_says_what_a_sandbox_stood_on() {
     let record = fs::read_to_string(rooted.scene.record()).unwrap();
     let line = record.lines().find(|line| line.contains("root tar:")).unwrap_or_default();
     assert!(line.contains("sha256:"), "{line}");
+}
+
+#[test]
+fn a_gpu_that_is_not_there_is_an_error_and_none_is_there_unasked() {
+    let rooted = Rooted::new();
+    let root = rooted.root.display().to_string();
+    let policy = |text: &str| {
+        let path = rooted.scene.write_policy("gpu.yaml", &format!("devices: {{ gpu: {text} }}"));
+        path.display().to_string()
+    };
+    // No machine has a GPU of this number.
+    let shown = rooted.run(&root, &["--policy", &policy("[4095]")], &["true"]);
+    assert_eq!(shown.code, 125, "{}", shown.stderr);
+    assert!(shown.stderr.contains("GPU"), "{}", shown.stderr);
+    for text in ["none", "[0, 0]", "[]", "some", "[-1]", "3"] {
+        let checked = Shown::from(rooted.creel().args(["policy", "check", &policy(text)]).output().unwrap());
+        assert_eq!(checked.code == 0, text == "none", "{text}: {}{}", checked.stdout, checked.stderr);
+    }
+    let shown = rooted.run(&root, &["--policy", &policy("none")], &["ls", "/dev"]).ok();
+    let names: Vec<_> = shown.stdout.split_whitespace().collect();
+    assert_eq!(
+        names,
+        [
+            "fd", "full", "null", "ptmx", "pts", "random", "shm", "stderr", "stdin", "stdout", "tty",
+            "urandom", "zero"
+        ]
+    );
+}
+
+#[test]
+fn a_rule_knows_the_program_of_a_root() {
+    let rooted = Rooted::new();
+    let upstream = Upstream::start(&["api.test"]);
+    let policy = rooted.scene.write_policy(
+        "from.yaml",
+        "network:\n  rules:\n    - { name: only, to: [\"api.test:80\"], from: [/bin/busybox], http: { allow: [\"GET /**\"] } }",
+    );
+    let resolve = format!("api.test={}", upstream.plain);
+    let extra = ["--policy", policy.to_str().unwrap(), "--resolve", &resolve];
+    let script =
+        "wget -q -O - http://api.test/one; cp /bin/busybox /tmp/wget; /tmp/wget -q -O - http://api.test/two";
+    for root in rooted.kinds() {
+        let shown = rooted.run(&root, &extra, &["sh", "-c", script]);
+        assert!(shown.stdout.contains("GET /one"), "{root}: {shown:?}");
+    }
+    assert_eq!(upstream.lines(), ["GET /one", "GET /one"]);
 }

@@ -47,6 +47,7 @@ fn plan(dir: &Path) -> Plan {
         command: vec!["true".into()],
         terminal: None,
         limits: Limits::default(),
+        devices: Vec::new(),
         out_of_reach: Vec::new(),
     }
 }

@@ -2,11 +2,13 @@
 
 use super::Ground;
 use super::etc::Voids;
+use creel_api::plan::Plan;
 use creel_kernel::mount::{self, Flags};
 use creel_kernel::{Named, SysError};
 use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags};
+use rustix::io::Errno;
 use std::os::fd::{AsFd, OwnedFd};
-use std::path::Path;
+use std::path::{Component, Path, PathBuf};
 
 /// The device nodes that exist inside; each is the host's.
 const NODES: [&str; 6] = ["null", "zero", "full", "random", "urandom", "tty"];
@@ -24,9 +26,10 @@ const LINKS: [(&str, &str); 5] = [
 const MASKED: [&str; 9] =
     ["sysrq-trigger", "kcore", "keys", "timer_list", "kallsyms", "kmsg", "sched_debug", "acpi", "scsi"];
 
-pub(super) fn place(ground: &mut Ground, size: u64, voids: &Voids) -> Result<(), SysError> {
+pub(super) fn place(ground: &mut Ground, plan: &Plan, voids: &Voids) -> Result<(), SysError> {
+    let size = plan.scratch.0;
     proc(ground, voids)?;
-    dev(ground, size)?;
+    dev(ground, size, &plan.devices)?;
     ground.scratch("tmp", "1777", size)?;
     ground.make_dir(Path::new("var"), 0o755)?;
     ground.scratch("var/tmp", "1777", size)?;
@@ -50,13 +53,14 @@ fn is_dir(at: &OwnedFd) -> Result<bool, SysError> {
     Ok(FileType::from_raw_mode(stat.st_mode) == FileType::Directory)
 }
 
-fn dev(ground: &mut Ground, size: u64) -> Result<(), SysError> {
+fn dev(ground: &mut Ground, size: u64, further: &[PathBuf]) -> Result<(), SysError> {
     let flags = Flags::MOUNT_ATTR_NOSUID | Flags::MOUNT_ATTR_NOEXEC;
     let tree = mount::new("tmpfs", &[("mode", "0755"), ("size", "64k")], flags)?;
     ground.attach(&tree, "dev")?;
     for name in NODES {
-        node(&tree, name)?;
+        node(&tree, Path::new(name))?;
     }
+    further.iter().try_for_each(|name| node_below(&tree, name))?;
     for (path, target) in LINKS {
         ground.link(path, Path::new(target))?;
     }
@@ -68,14 +72,33 @@ fn dev(ground: &mut Ground, size: u64) -> Result<(), SysError> {
     mount::set_one(&tree, Flags::MOUNT_ATTR_RDONLY, Flags::empty())
 }
 
+/// A device that may be in a directory of its own, as `nvidia-caps/nvidia-cap1`.
+fn node_below(dev: &OwnedFd, name: &Path) -> Result<(), SysError> {
+    if !name.components().all(|part| matches!(part, Component::Normal(_))) {
+        return Err(SysError::new("mknod", name.display(), Errno::INVAL));
+    }
+    for dir in name.ancestors().skip(1).filter(|dir| !dir.as_os_str().is_empty()) {
+        match rustix::fs::mkdirat(dev, dir, Mode::from_raw_mode(0o755)) {
+            Ok(()) | Err(Errno::EXIST) => {}
+            Err(errno) => return Err(SysError::new("mkdir", dir.display(), errno)),
+        }
+    }
+    let source = Path::new("/dev").join(name);
+    let stat = rustix::fs::lstat(&source).named("lstat", source.display())?;
+    if FileType::from_raw_mode(stat.st_mode) != FileType::CharacterDevice {
+        return Err(SysError::new("mknod", format_args!("{} is no device", source.display()), Errno::NODEV));
+    }
+    node(dev, name)
+}
+
 /// Read-only does not keep anyone from writing to a device, but the host's root from changing its owner or mode.
-fn node(dev: &OwnedFd, name: &str) -> Result<(), SysError> {
+fn node(dev: &OwnedFd, name: &Path) -> Result<(), SysError> {
     let source = mount::clone_tree(CWD, &Path::new("/dev").join(name))?;
     let flags = Flags::MOUNT_ATTR_RDONLY | Flags::MOUNT_ATTR_NOSUID | Flags::MOUNT_ATTR_NOEXEC;
     mount::set_one(&source, flags, Flags::empty())?;
-    rustix::fs::mknodat(dev, name, FileType::RegularFile, Mode::empty(), 0).named("mknod", name)?;
-    let at =
-        rustix::fs::openat(dev, name, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).named("open", name)?;
-    mount::attach(source, at.as_fd(), name)?;
-    rustix::fs::statat(dev, name, AtFlags::empty()).named("stat", name).map(|_| ())
+    rustix::fs::mknodat(dev, name, FileType::RegularFile, Mode::empty(), 0).named("mknod", name.display())?;
+    let at = rustix::fs::openat(dev, name, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())
+        .named("open", name.display())?;
+    mount::attach(source, at.as_fd(), name.display())?;
+    rustix::fs::statat(dev, name, AtFlags::empty()).named("stat", name.display()).map(|_| ())
 }

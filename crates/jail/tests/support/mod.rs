@@ -51,6 +51,7 @@ pub fn plan(script: &str) -> Plan {
         command: ["/bin/sh", "-c", script].map(Into::into).to_vec(),
         terminal: None,
         limits: Limits::default(),
+        devices: Vec::new(),
         out_of_reach: Vec::new(),
     }
 }

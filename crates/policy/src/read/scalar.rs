@@ -30,6 +30,12 @@ pub(super) fn count(text: &str) -> Option<u64> {
     text.parse().ok().filter(|n| *n > 0)
 }
 
+/// A whole number from 0, written without leading zeros.
+pub(crate) fn index(text: &str) -> Option<u32> {
+    let plain = text.bytes().all(|b| b.is_ascii_digit()) && (text == "0" || !text.starts_with('0'));
+    text.parse().ok().filter(|_| plain)
+}
+
 /// Thousandths of a decimal number above 0 with at most three places.
 pub(super) fn millis(text: &str) -> Option<u64> {
     let (whole, part) = text.split_once('.').unwrap_or((text, "0"));

@@ -18,6 +18,7 @@ pub(crate) fn check(node: &Node, shape: &Shape, problems: &mut Problems) {
         Shape::Word { now, later } => word(node, (now, later), shape, problems),
         Shape::Text => text(node, shape, problems),
         Shape::Later => {}
+        Shape::Indexes => indexes(node, shape, problems),
         other => number_like(node, other, problems),
     }
 }
@@ -32,6 +33,25 @@ fn list(node: &Node, of: &Shape, shape: &Shape, problems: &mut Problems) {
             wrong(node, shape, problems).hint(format!("write a list, as in `[{text}]`"));
         }
         _ => drop(wrong(node, shape, problems)),
+    }
+}
+
+fn indexes(node: &Node, shape: &Shape, problems: &mut Problems) {
+    let Value::List(items) = &node.value else {
+        return word(node, (&["all", "none"], &[]), shape, problems);
+    };
+    if items.is_empty() {
+        problems.add(node.span, "an empty list").hint("write `none`, or leave the key out");
+    }
+    let mut seen = Vec::new();
+    for item in items {
+        match item.text().filter(|_| item.kind() == "a number").and_then(scalar::index) {
+            Some(index) if seen.contains(&index) => {
+                problems.add(item.span, format!("`{index}` is given twice"));
+            }
+            Some(index) => seen.push(index),
+            None => drop(problems.add(item.span, format!("expected a number from 0, found {}", item.kind()))),
+        }
     }
 }
 

@@ -25,6 +25,10 @@ fn of(shape: &Shape) -> Value {
         Shape::Number => json!({ "type": "number", "exclusiveMinimum": 0 }),
         Shape::Size => json!({ "type": ["string", "integer"], "pattern": "^[0-9]+ *(B|KiB|MiB|GiB|TiB)?$" }),
         Shape::Time => json!({ "type": "string", "pattern": "^([0-9]+(d|h|m|s))+$" }),
+        Shape::Indexes => json!({ "anyOf": [
+            { "enum": ["all", "none"] },
+            { "type": "array", "minItems": 1, "uniqueItems": true, "items": { "type": "integer", "minimum": 0 } },
+        ] }),
         Shape::List(item) => json!({ "type": "array", "minItems": 1, "items": of(item) }),
         Shape::Object(fields) => object(fields),
         Shape::Map(_, value) => {

@@ -1,7 +1,9 @@
 //! The table itself: every key of the policy language.
 
 use super::{Field, Shape};
-use Shape::{Count, Flag, Later, List, Map, Number, Object, Size, Text, TextOr, Time, Version, Word};
+use Shape::{
+    Count, Flag, Indexes, Later, List, Map, Number, Object, Size, Text, TextOr, Time, Version, Word,
+};
 
 const TEXTS: Shape = List(&Text);
 const AT_ONCE: &str =
@@ -50,6 +52,12 @@ pub(crate) const DOCUMENT: Shape = Object(&[
     ),
     field("filesystem", Object(FILESYSTEM), "Which files exist. What is not granted does not exist.", FILES),
     field("process", Object(PROCESS), "What processes may use.", LIMIT),
+    field(
+        "devices",
+        Object(DEVICES),
+        "Devices beside the harmless ones. What is not named is not there.",
+        RESTART,
+    ),
     field("network", Object(NETWORK), "Where programs may connect. What no rule admits is refused.", AT_ONCE),
     field(
         "inference",
@@ -99,6 +107,13 @@ const PLACE: &[Field] = &[
 
 const PROCESS: &[Field] =
     &[field("limits", Object(LIMITS), "Resource limits of the whole sandbox.", LIMIT), later("exec")];
+
+const DEVICES: &[Field] = &[field(
+    "gpu",
+    Indexes,
+    "NVIDIA GPUs by their numbers; none (default), all, or a list. One that is asked for and not there is an error.",
+    RESTART,
+)];
 
 const LIMITS: &[Field] = &[
     field("processes", Count, "Processes and threads in the sandbox.", LIMIT),
