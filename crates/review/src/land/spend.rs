@@ -101,6 +101,10 @@ fn put_aside(review: &Review, journal: &Journal, to: &Path) -> Result<(), Review
         let node = Node::of(&stat);
         let stuff = Stuff::Copy { from: &from, path, node: &node, mode: node.mode, owner: Some(node.owner) };
         copies.stage_as(&name.to_string_lossy(), &stuff, path)?;
+        if node.kind == Kind::Directory {
+            rustix::fs::chmodat(&copies.fd, path, Mode::from_raw_mode(node.mode), AtFlags::empty())
+                .named("chmod", to.display())?;
+        }
     }
     rustix::fs::syncfs(&copies.fd).named("syncfs", to.display())?;
     store::remove_tree(&journal.staging)

@@ -4,16 +4,21 @@ use super::{Scene, put, tree};
 use crate::{Choice, Options, Recovered, ReviewError};
 use std::fs;
 
+const FILES: [(&str, &str); 7] = [
+    ("a", "1"),
+    ("gone", "x"),
+    ("t/x", "1"),
+    ("t/y/z", "2"),
+    ("to-dir", "x"),
+    ("to-file/x", "1"),
+    ("kept", "k"),
+];
+
 fn scene() -> Scene {
-    let mut scene = Scene::new(&[
-        ("a", "1"),
-        ("gone", "x"),
-        ("t/x", "1"),
-        ("t/y/z", "2"),
-        ("to-dir", "x"),
-        ("to-file/x", "1"),
-        ("kept", "k"),
-    ]);
+    changed(Scene::new(&FILES))
+}
+
+fn changed(mut scene: Scene) -> Scene {
     scene.write("a", "2");
     scene.delete("gone");
     scene.replace("t");
@@ -35,7 +40,11 @@ fn breaking_off_at(number: usize) -> impl FnMut() -> Result<(), ReviewError> {
 }
 
 /// Breaks off at one act after the other until none is left; `check` sees each, with what was recovered.
-fn at_every_act(options: &Options, check: &mut dyn FnMut(&Scene, Option<Recovered>)) -> usize {
+fn at_every_act(
+    scene: &dyn Fn() -> Scene,
+    options: &Options,
+    check: &mut dyn FnMut(&Scene, Option<Recovered>),
+) -> usize {
     for number in 0.. {
         let scene = scene();
         let done = scene.review.apply_until(options, &mut breaking_off_at(number));
@@ -43,6 +52,8 @@ fn at_every_act(options: &Options, check: &mut dyn FnMut(&Scene, Option<Recovere
         check(&scene, recovered);
         assert_eq!(scene.review.recover().unwrap(), None, "one recovery is enough");
         assert!(!scene.review.dir().join("staging").exists());
+        let left = fs::read_dir(scene.ws()).unwrap().flatten().map(|entry| entry.file_name());
+        assert!(!left.into_iter().any(|name| name.to_string_lossy().starts_with(".creel")));
         if done.is_ok() {
             return number;
         }
@@ -52,13 +63,23 @@ fn at_every_act(options: &Options, check: &mut dyn FnMut(&Scene, Option<Recovere
 
 #[test]
 fn all_or_nothing_is_in_the_workspace_wherever_it_is_broken_off() {
+    whole_or_not_at_all(&scene);
+}
+
+#[test]
+fn so_it_is_where_the_state_lies_on_another_file_system() {
+    whole_or_not_at_all(&|| changed(Scene::apart(&FILES)));
+}
+
+fn whole_or_not_at_all(make: &dyn Fn() -> Scene) {
+    let scene = make;
     let before = tree(&scene().ws());
     let whole = scene();
     let waiting = whole.listed();
     whole.apply(&[]).unwrap();
     let after = tree(&whole.ws());
     let (mut nothing, mut all) = (0, 0);
-    let acts = at_every_act(&Options::default(), &mut |scene, _| {
+    let acts = at_every_act(make, &Options::default(), &mut |scene, _| {
         let now = tree(&scene.ws());
         if now == before {
             nothing += 1;
@@ -80,7 +101,7 @@ fn some_of_it_is_all_or_nothing_too() {
     let whole = scene();
     whole.review.apply(&options).unwrap();
     let (after, left) = (tree(&whole.ws()), whole.listed());
-    at_every_act(&options, &mut |scene, _| {
+    at_every_act(&scene, &options, &mut |scene, _| {
         let now = (tree(&scene.ws()), scene.listed());
         assert!(now == (before.clone(), waiting.clone()) || now == (after.clone(), left.clone()), "{now:#?}");
     });
@@ -88,8 +109,13 @@ fn some_of_it_is_all_or_nothing_too() {
 
 #[test]
 fn an_undo_is_all_or_nothing_too() {
+    undone_or_not_at_all(&scene);
+    undone_or_not_at_all(&|| changed(Scene::apart(&FILES)));
+}
+
+fn undone_or_not_at_all(make: &dyn Fn() -> Scene) {
     for number in 0.. {
-        let scene = scene();
+        let scene = make();
         let (before, waiting) = (tree(&scene.ws()), scene.listed());
         scene.apply(&[]).unwrap();
         let after = tree(&scene.ws());

@@ -15,6 +15,8 @@ use std::path::{Path, PathBuf};
 /// A workspace, and a layer over it.
 pub(super) struct Scene {
     dir: tempfile::TempDir,
+    /// Where Creel's state is, when it is not beside the workspace.
+    elsewhere: Option<tempfile::TempDir>,
     pub review: Review,
     /// While the sandbox runs.
     pub lent: Option<Lent>,
@@ -23,16 +25,26 @@ pub(super) struct Scene {
 impl Scene {
     /// With these files in the workspace; a path that ends in `/` is a directory.
     pub fn new(files: &[(&str, &str)]) -> Self {
-        let dir = tempfile::tempdir().unwrap();
+        Self::on(tempfile::tempdir().unwrap(), None, files)
+    }
+
+    /// With the workspace on a file system in memory, and the state elsewhere.
+    pub fn apart(files: &[(&str, &str)]) -> Self {
+        let dir = tempfile::tempdir_in("/dev/shm").unwrap();
+        Self::on(dir, Some(tempfile::tempdir().unwrap()), files)
+    }
+
+    fn on(dir: tempfile::TempDir, elsewhere: Option<tempfile::TempDir>, files: &[(&str, &str)]) -> Self {
         let top = dir.path().canonicalize().unwrap();
         fs::create_dir(top.join("ws")).unwrap();
         files.iter().for_each(|(path, text)| put(&top.join("ws"), path, text));
-        let shelf = Shelf::at(&top.join("state"));
+        let state = elsewhere.as_ref().map_or(&*top, |dir| dir.path()).join("state");
+        let shelf = Shelf::at(&state);
         // The clock of a file system is coarse: what came before must be older.
         std::thread::sleep(std::time::Duration::from_millis(20));
         let lent = shelf.lend("t", &top.join("ws")).unwrap();
         let review = shelf.open("t").unwrap();
-        Self { dir, review, lent: Some(lent) }
+        Self { dir, elsewhere, review, lent: Some(lent) }
     }
 
     pub fn ws(&self) -> PathBuf {
@@ -44,7 +56,8 @@ impl Scene {
     }
 
     pub fn shelf(&self) -> Shelf {
-        Shelf::at(&self.dir.path().canonicalize().unwrap().join("state"))
+        let at = self.elsewhere.as_ref().unwrap_or(&self.dir);
+        Shelf::at(&at.path().canonicalize().unwrap().join("state"))
     }
 
     /// Writes into the layer.
