@@ -86,18 +86,17 @@ fn nothing_that_an_agent_named_or_wrote_drives_the_terminal() {
 
 #[test]
 fn a_directory_that_is_swapped_for_a_link_while_it_is_read_is_not_followed() {
-    let scene = Scene::new(&[("d/f", "1")]);
+    let scene = Scene::new(&[("d/e/f", "1")]);
     let secret = scene.dir.path().join("secret");
-    fs::create_dir(&secret).unwrap();
-    fs::write(secret.join("s"), "s3cret").unwrap();
-    scene.write("d/f", "2");
+    fs::create_dir_all(secret.join("e")).unwrap();
+    fs::write(secret.join("e/s"), "s3cret").unwrap();
     // What the walk saw as a directory of the workspace is a link out of it a moment later.
     let lower = crate::beneath::Root::open(&scene.ws()).unwrap();
     fs::rename(scene.ws().join("d"), scene.ws().join("d.old")).unwrap();
     symlink(&secret, scene.ws().join("d")).unwrap();
-    assert!(lower.names(std::path::Path::new("d")).is_err());
-    assert!(lower.stat(std::path::Path::new("d/s")).unwrap().is_none());
-    assert!(fs::read_dir(scene.ws().join("d")).is_ok(), "the same lookup without protection follows it");
+    assert!(lower.names(std::path::Path::new("d/e")).is_err());
+    assert!(lower.stat(std::path::Path::new("d/e/s")).unwrap().is_none());
+    assert!(fs::read_dir(scene.ws().join("d/e")).is_ok(), "the same lookup without protection follows it");
 }
 
 #[test]
