@@ -137,25 +137,32 @@ fn undone_or_not_at_all(make: &dyn Fn() -> Scene) {
 
 #[test]
 fn what_somebody_else_did_meanwhile_takes_everything_back_and_stays() {
+    // A file that is to go, and a new one in a directory that is to go.
+    meanwhile("to-file/x");
+    meanwhile("t/y/mine");
+}
+
+/// Writes to `path` before each act in turn, as long as its directory is there; nothing is broken off.
+fn meanwhile(path: &str) {
     for number in 0.. {
         let scene = scene();
         let mut before = tree(&scene.ws());
         let ws = scene.ws();
-        let mut count = 0;
-        // The last path that is stepped on is changed at each act in turn, and nothing is broken off.
+        let (mut count, mut written) = (0, false);
         let done = scene.review.apply_until(&Options::default(), &mut || {
             count += 1;
-            if count == number + 1 && ws.join("to-file/x").exists() {
-                put(&ws, "to-file/x", "mine");
+            if count == number + 1 && ws.join(path).parent().is_some_and(|dir| dir.is_dir()) {
+                put(&ws, path, "mine");
+                written = true;
             }
             Ok(())
         });
         if number + 1 > count {
             return;
         }
-        before.insert("to-file/x".into(), "100644 1 names: mine".into());
+        before.insert(path.into(), "100644 1 names: mine".into());
         match done {
-            Ok(_) => assert!(!ws.join("to-file/x").exists(), "it was away already"),
+            Ok(_) => assert!(!written, "it was away already, at act {number}"),
             Err(ReviewError::Moved(_)) => assert_eq!(tree(&ws), before, "at act {number}"),
             Err(other) => panic!("{other}"),
         }
