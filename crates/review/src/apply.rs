@@ -49,6 +49,11 @@ impl Review {
         self.apply_until(options, &mut || Ok(()))
     }
 
+    /// The changes that an apply with these options takes in.
+    pub fn wanted(&self, options: &Options) -> Result<Vec<Change>, ReviewError> {
+        select(&self.changes()?, &options.paths)
+    }
+
     /// The same, stopped by a test before any of its acts.
     pub(crate) fn apply_until(&self, options: &Options, stop: Stop<'_>) -> Result<Landed, ReviewError> {
         let _lock = self.lock()?;

@@ -58,6 +58,16 @@ pub struct Lent {
 }
 
 impl Lent {
+    /// The review that it belongs to.
+    pub fn review(&self) -> &Review {
+        &self.review
+    }
+
+    /// Every change that waits.
+    pub fn changes(&self) -> Result<Vec<Change>, ReviewError> {
+        self.review.changes()
+    }
+
     /// The run is over: notes what the workspace is, and gives the number of changes that wait. Nothing is left of a
     /// review without any.
     pub fn end(self) -> Result<usize, ReviewError> {
@@ -206,7 +216,7 @@ impl Review {
     }
 
     /// Forgets everything: the layer, its snapshots, and what was applied before.
-    pub fn discard(self) -> Result<(), ReviewError> {
+    pub fn discard(&self) -> Result<(), ReviewError> {
         let _lock = self.lock()?;
         let _idle = self.idle()?;
         self.recover_locked()?;

@@ -4,6 +4,7 @@
 //! It decides nothing that a policy decides, opens no connection, and knows no syscall: each of those has a crate
 //! of its own, and this one is the wiring between them.
 
+pub mod acts;
 mod change;
 pub mod client;
 mod control;

@@ -216,7 +216,8 @@ fn workspace(asked: &Path) -> Result<PathBuf, RunError> {
     Ok(path)
 }
 
-fn identity() -> Result<SandboxId, RunError> {
+/// A new identity.
+pub fn identity() -> Result<SandboxId, RunError> {
     let mut bits = [0; 16];
     match rustix::rand::getrandom(&mut bits, rustix::rand::GetRandomFlags::empty()) {
         Ok(16) => Ok(SandboxId::from_random(bits)),

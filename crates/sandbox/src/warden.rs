@@ -171,7 +171,7 @@ impl Warden {
         let outcome = self.until_the_end().await;
         self.end();
         drop(self.relay.take());
-        let waiting = self.prepared.lent.take().map(Lent::end);
+        let waiting = self.prepared.lent.take().map(|lent| self.note_changes(lent));
         let written = self.close(&outcome);
         self.last_words(&outcome, !written, waiting);
         Ok(outcome.code)
@@ -257,6 +257,17 @@ impl Warden {
         let init = self.init.get_ref();
         let _ = pidfd_send_signal(init, Signal::KILL);
         let _ = waitid(WaitId::PidFd(init.as_fd()), WaitIdOptions::EXITED);
+    }
+
+    /// Writes down what waits for review, then lets go of the view.
+    fn note_changes(&self, lent: Lent) -> Result<usize, creel_review::ReviewError> {
+        let changes = lent.changes()?;
+        if !changes.is_empty() {
+            for event in crate::acts::listed(lent.review(), "waits for review", &changes) {
+                let _ = self.scribe.event(&event); // a broken record says so itself
+            }
+        }
+        lent.end()
     }
 
     fn last_words(

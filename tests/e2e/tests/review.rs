@@ -273,3 +273,19 @@ fn a_killed_sandbox_leaves_its_changes_to_be_reviewed() {
     wait_until("the apply", || scene.verb(&["apply", &scene.name]).code == 0);
     assert_eq!(fs::read_to_string(scene.workspace().join("a")).unwrap(), "2\n");
 }
+
+#[test]
+fn what_waits_and_what_became_of_it_is_recorded_with_digests() {
+    let scene = with(&[("a", "1")]);
+    scene.sh("printf 2 > a").ok();
+    let two = "d4735e3a265e16eee03f59718b9b5d03019c07d8b6c51f90da3a666eec13ab35";
+    let run = fs::read_to_string(scene.record()).unwrap();
+    assert!(run.contains("waits for review") && run.contains(two), "{run}");
+    assert!(scene.verb(&["ps"]).ok().stderr.contains(&format!("1 change of {}", scene.name)));
+    scene.verb(&["apply", &scene.name]).ok();
+    let acts = scene.outside().join("state/creel/acts").join(&scene.name);
+    let act = fs::read_dir(acts).unwrap().flatten().next().unwrap().path();
+    let shown = fs::read_to_string(act.join("record.jsonl")).unwrap();
+    assert!(shown.contains("apply by operator uid") && shown.contains(two), "{shown}");
+    scene.verb(&["audit", "verify", act.to_str().unwrap()]).ok();
+}

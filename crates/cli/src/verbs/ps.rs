@@ -3,6 +3,7 @@
 use crate::args::Json;
 use crate::failure::Failure;
 use crate::output;
+use crate::verbs::review;
 use creel_api::control::{Answer, Request, Status};
 use creel_sandbox::client;
 use std::process::ExitCode;
@@ -15,6 +16,7 @@ pub fn ps(args: &Json) -> Result<ExitCode, Failure> {
     } else {
         let head = ["NAME", "PID", "STARTED", "POLICY", "CONNECTIONS", "COMMAND"];
         output::print(&output::table(&head, &running.iter().map(row).collect::<Vec<_>>()));
+        review::remind();
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -4,6 +4,7 @@ use crate::args::{Apply, Changes, Discard, Rollback, Snapshot};
 use crate::failure::Failure;
 use crate::output;
 use creel_review::{Change, Choice, Options, Paint, Recovered, Review, ReviewError, Shelf};
+use creel_sandbox::acts::Act;
 use creel_sandbox::records;
 use std::path::{Component, Path, PathBuf};
 use std::process::ExitCode;
@@ -77,13 +78,25 @@ fn overview(shelf: &Shelf, json: bool) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// Says on standard error which changes wait, and what to do about them.
+pub fn remind() {
+    let Ok(state) = records::state() else { return };
+    let shelf = Shelf::at(&state);
+    for name in shelf.names() {
+        if let Ok(count @ 1..) = shelf.open(&name).and_then(|review| Ok(review.changes()?.len())) {
+            eprintln!("creel: {} of {name} to review; see: creel changes {name}", counted(count));
+        }
+    }
+}
+
 /// Lands what is wanted.
 pub fn apply(args: &Apply) -> Result<ExitCode, Failure> {
     let shelf = shelf()?;
     let review = open(&shelf, &args.name)?;
     let choice = if args.overwrite { Choice::Overwrite } else { Choice::Merge };
     let options = Options { paths: relative(&review, &args.paths)?, choice };
-    let landed = review.apply(&options).map_err(|error| refused(&args.name, error))?;
+    let wanted = review.wanted(&options).map_err(|error| refused(&args.name, error))?;
+    let landed = recorded(&review, "apply", &wanted, || review.apply(&options))?;
     if args.json {
         output::json(&serde_json::json!({
             "name": args.name, "workspace": review.workspace(), "left": landed.left,
@@ -108,8 +121,9 @@ pub fn apply(args: &Apply) -> Result<ExitCode, Failure> {
 /// Forgets what waits.
 pub fn discard(args: &Discard) -> Result<ExitCode, Failure> {
     let review = open(&shelf()?, &args.name)?;
-    let count = review.changes().map_or_else(|_| "what waited".into(), |changes| counted(changes.len()));
-    review.discard().map_err(|error| refused(&args.name, error))?;
+    let changes = review.changes();
+    let count = changes.as_ref().map_or_else(|_| "what waited".into(), |changes| counted(changes.len()));
+    recorded(&review, "discard", &changes.unwrap_or_default(), || review.discard())?;
     eprintln!("discarded {count} of {}", args.name);
     Ok(ExitCode::SUCCESS)
 }
@@ -146,9 +160,29 @@ fn snapshots(review: &Review, json: bool) -> Result<ExitCode, Failure> {
 /// Brings back what a snapshot kept.
 pub fn rollback(args: &Rollback) -> Result<ExitCode, Failure> {
     let review = open(&shelf()?, &args.name)?;
-    let to = review.rollback(args.label.as_deref()).map_err(|error| refused(&args.name, error))?;
+    let verb = format!("rollback to {}", args.label.as_deref().unwrap_or("the newest snapshot"));
+    let to = recorded(&review, &verb, &[], || review.rollback(args.label.as_deref()))?;
     eprintln!("{} is back at {to}; creel changes {0} shows what waits", args.name);
     Ok(ExitCode::SUCCESS)
+}
+
+/// Does something between the first and the last line of a record: what cannot be recorded is not done.
+fn recorded<T>(
+    review: &Review,
+    verb: &str,
+    changes: &[Change],
+    act: impl FnOnce() -> Result<T, ReviewError>,
+) -> Result<T, Failure> {
+    let begun = Act::begin(review, verb, changes)?;
+    let outcome = act();
+    let (code, words) = match &outcome {
+        Ok(_) => (0, "done".to_owned()),
+        Err(error) => (i32::from(NOTHING_DONE), error.to_string()),
+    };
+    if let Err(error) = begun.end(code, &words) {
+        eprintln!("creel: the record of this cannot be finished: {error}");
+    }
+    outcome.map_err(|error| refused(review.name(), error))
 }
 
 /// The shelf, with what an interruption left brought to its end.
