@@ -234,3 +234,17 @@ fn images_that_share_a_layer_keep_it_for_each_other() {
     assert_eq!(left.len(), 1);
     assert_eq!(scene.text(left[0].1.as_ref().unwrap(), "s").as_deref(), Some("shared"));
 }
+
+#[test]
+fn who_unpacks_can_write_to_the_store_and_nowhere_else() {
+    let scene = Scene::new();
+    let (store, outside) = (scene.store.clone(), scene.path("outside"));
+    // The domain is the thread's, as the threads of other tests need theirs.
+    let confined = std::thread::spawn(move || {
+        assert!(fs::write(&outside, "before").is_ok());
+        creel_image::confine(&store).unwrap();
+        let read = fs::read_to_string(&outside).unwrap();
+        (read, fs::write(&outside, "after").is_ok(), fs::write(store.root().join("tmp/x"), "x").is_ok())
+    });
+    assert_eq!(confined.join().unwrap(), ("before".to_owned(), false, true));
+}
