@@ -43,6 +43,10 @@ pub enum Request {
         /// Ask for a terminal of this size; its master comes back beside the first answer.
         terminal: Option<(u16, u16)>,
     },
+    /// Holds every process still.
+    Pause,
+    /// Lets them go on.
+    Resume,
     /// Ends the sandbox.
     Stop {
         /// Seconds between SIGTERM and SIGKILL; 0 kills at once.
@@ -80,6 +84,11 @@ pub enum Answer {
         generation: u64,
         /// What was done, layer by layer.
         applied: Vec<Applied>,
+    },
+    /// To [`Request::Pause`] and [`Request::Resume`]: done.
+    Done {
+        /// By which means.
+        means: String,
     },
     /// The command was started; a second answer, [`Answer::Ended`], follows.
     Started {
@@ -125,6 +134,9 @@ pub struct Status {
     pub record: PathBuf,
     /// Open connections.
     pub connections: usize,
+    /// Whether every process is held still.
+    #[serde(default)]
+    pub paused: bool,
     /// What was enforced at start.
     pub enforced: Enforced,
 }

@@ -36,6 +36,13 @@ pub enum Verb {
     Ps(Json),
     /// End a running sandbox
     Stop(Stop),
+    /// Hold every process of a running sandbox still
+    #[command(
+        after_help = "Connections stay open and the wall time goes on.\n\nExample:\n  creel pause web && creel resume web"
+    )]
+    Pause(Named),
+    /// Let a paused sandbox go on
+    Resume(Named),
     /// Follow what a sandbox does, line by line
     Logs(Logs),
     /// Keep images that sandboxes have as their roots
@@ -197,6 +204,16 @@ pub struct Stop {
     /// End it at once
     #[arg(long, conflicts_with = "grace")]
     pub now: bool,
+}
+
+/// Verbs about one sandbox.
+#[derive(Debug, Args)]
+pub struct Named {
+    /// The sandbox
+    pub name: String,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// `creel logs`

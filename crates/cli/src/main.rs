@@ -33,6 +33,8 @@ fn carry_out(verb: Verb) -> Result<ExitCode, Failure> {
         Verb::Exec(args) => verbs::exec::exec(args),
         Verb::Ps(args) => verbs::ps::ps(&args),
         Verb::Stop(args) => verbs::stop::stop(&args),
+        Verb::Pause(args) => verbs::pause::pause(&args),
+        Verb::Resume(args) => verbs::pause::resume(&args),
         Verb::Logs(args) => verbs::audit::logs(&args),
         Verb::Changes(args) => verbs::review::changes(&args),
         Verb::Apply(args) => verbs::review::apply(&args),

@@ -207,6 +207,26 @@ impl Group {
         }
     }
 
+    /// What can hold this group still: the freezer of either version; `None` where neither is to be had.
+    pub fn brake(&self) -> Option<&'static str> {
+        match (&self.unified, &self.freezer) {
+            (Some(_), _) => Some("cgroup v2 freeze"),
+            (None, Some(_)) => Some("cgroup v1 freezer"),
+            (None, None) => None,
+        }
+    }
+
+    /// Whether everything in the group stands still; freezing takes a moment.
+    pub fn frozen(&self) -> Result<bool, SysError> {
+        let (file, word) = match (&self.unified, &self.freezer) {
+            (Some((dir, _)), _) => (dir.join("cgroup.events"), "frozen 1"),
+            (None, Some(dir)) => (dir.join("freezer.state"), "FROZEN"),
+            (None, None) => return Ok(false),
+        };
+        let text = fs::read_to_string(&file).named("read", file.display())?;
+        Ok(text.lines().any(|line| line == word))
+    }
+
     /// Kills everything in the group at once (v2, Linux 5.14). Elsewhere killing init does the same.
     pub fn kill(&self) -> Result<(), SysError> {
         match &self.unified {

@@ -6,7 +6,7 @@ use crate::identify::Flow;
 use crate::watched::Knife;
 use creel_net::socket::Cutter;
 use creel_policy::canonical::CanonicalPath;
-use creel_policy::{Admission, Connect, Handling, Request};
+use creel_policy::{Admission, Connect, Handling, Refusal, Request};
 use http::Method;
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
@@ -205,7 +205,7 @@ impl Exit {
             match still_allowed(&now, &connection) {
                 Err(why) => {
                     connection.cut();
-                    outcome.cut.push(cut(&connection, None, why));
+                    outcome.cut.push(cut(&connection, None, why.to_string()));
                 }
                 Ok(cuts) => {
                     outcome.kept += 1;
@@ -222,29 +222,45 @@ fn cut(connection: &Connection, request: Option<String>, why: String) -> Cut {
     Cut { connection: flow.id, to: format!("{}:{}", flow.host, flow.port), request, why }
 }
 
+/// Why a connection may not go on under the policy that came.
+#[derive(Debug, thiserror::Error)]
+enum Objection {
+    /// The policy refuses it now.
+    #[error("{0}")]
+    Refused(Box<Refusal>),
+    /// It would be handled in another way, which cannot begin in the middle.
+    #[error("was handled as {was}, is to be handled as {is}")]
+    Handling {
+        /// Until now.
+        was: &'static str,
+        /// From now on.
+        is: &'static str,
+    },
+}
+
 /// Whether the connection may go on; with it, the requests that were cut out of it.
-fn still_allowed(now: &crate::InForce, connection: &Connection) -> Result<Vec<Cut>, String> {
+fn still_allowed(now: &crate::InForce, connection: &Connection) -> Result<Vec<Cut>, Objection> {
     let flow = &connection.flow;
     let state = connection.lock();
     // What is being refused is asked anew with its next request.
     let Some(was) = state.handling else { return Ok(Vec::new()) };
-    let admission = decide::connection(now, flow).map_err(|refusal| refusal.to_string())?.admission;
+    let admission = decide::connection(now, flow).map_err(Objection::Refused)?.admission;
     if !decide::may_go_on(was, admission.handling()) {
         let (was, is) = (decide::word(was), decide::word(admission.handling()));
-        return Err(format!("was handled as {was}, is to be handled as {is}"));
+        return Err(Objection::Handling { was, is });
     }
     addresses(now, &admission, &state)?;
     requests(now, connection, &state)
 }
 
-fn addresses(now: &crate::InForce, admission: &Admission, state: &State) -> Result<(), String> {
+fn addresses(now: &crate::InForce, admission: &Admission, state: &State) -> Result<(), Objection> {
     for (addr, _) in &state.upstreams {
-        now.policy.permit(admission, *addr).map_err(|refusal| refusal.to_string())?;
+        now.policy.permit(admission, *addr).map_err(|refusal| Objection::Refused(refusal.into()))?;
     }
     Ok(())
 }
 
-fn requests(now: &crate::InForce, connection: &Connection, state: &State) -> Result<Vec<Cut>, String> {
+fn requests(now: &crate::InForce, connection: &Connection, state: &State) -> Result<Vec<Cut>, Objection> {
     let flow = &connection.flow;
     let mut cuts = Vec::new();
     for request in state.requests.values() {
@@ -255,7 +271,7 @@ fn requests(now: &crate::InForce, connection: &Connection, state: &State) -> Res
             continue;
         }
         if !request.alone {
-            return Err(refusal.to_string());
+            return Err(Objection::Refused(refusal.into()));
         }
         request.knife.cut();
         let what = format!("{} {}", request.method, request.path);

@@ -1,12 +1,15 @@
 //! The control socket: answers the sandbox's owner.
 
+use crate::brake::{Brake, BrakeError};
 use crate::change::Change;
 use crate::jobs::{Jobs, News};
+use crate::journal::Scribe;
 use crate::message::{self, Inbox};
 use crate::warden::Stop;
 use creel_api::control::{Answer, Request, Status};
 use creel_api::enforced::Enforced;
 use creel_api::plan::WindowSize;
+use creel_audit::{Event, Finding, Severity};
 use creel_jail::link::{Job, Order as Say, Spawn, Target};
 use rustix::net::sockopt::socket_peercred;
 use rustix::process::Signal;
@@ -42,6 +45,10 @@ pub struct Control {
     pub jobs: Arc<Jobs>,
     /// Policy changes, one at a time.
     pub change: Change,
+    /// Pause and resume.
+    pub brake: Arc<Brake>,
+    /// What happens is written down here.
+    pub scribe: Arc<Scribe>,
     /// The end.
     pub stop: mpsc::Sender<Stop>,
     /// What was enforced at start.
@@ -55,6 +62,8 @@ pub struct Control {
 struct Shared {
     jobs: Arc<Jobs>,
     change: Mutex<Change>,
+    brake: Arc<Brake>,
+    scribe: Arc<Scribe>,
     stop: mpsc::Sender<Stop>,
     seed: Seed,
 }
@@ -62,10 +71,10 @@ struct Shared {
 impl Control {
     /// Answers until the sandbox ends.
     pub async fn serve(self, listener: std::os::unix::net::UnixListener) -> io::Result<()> {
-        let Self { jobs, change, stop, enforced, init, mut seed } = self;
+        let Self { jobs, change, brake, scribe, stop, enforced, init, mut seed } = self;
         seed.status.enforced = enforced;
         seed.status.init = init;
-        let shared = Arc::new(Shared { jobs, change: Mutex::new(change), stop, seed });
+        let shared = Arc::new(Shared { jobs, change: Mutex::new(change), brake, scribe, stop, seed });
         let places = Arc::new(tokio::sync::Semaphore::new(MOST));
         listener.set_nonblocking(true)?;
         let listener = UnixListener::from_std(listener)?;
@@ -109,6 +118,8 @@ impl Shared {
                 let wanted = Wanted { command, env, cwd, terminal };
                 self.exec(&stream, wanted, std::mem::take(&mut inbox.fds)).await
             }
+            Request::Pause => say(&stream, &self.pause().await, None).await,
+            Request::Resume => say(&stream, &self.resume(), None).await,
             Request::Stop { grace_seconds } => {
                 let _ = self.stop.send(Stop { grace: Duration::from_secs(grace_seconds.into()) }).await;
                 // The end of the warden ends this conversation; that is the answer.
@@ -123,12 +134,42 @@ impl Shared {
             generation: change.generation().0,
             mode: change.mode().to_owned(),
             connections: change.connections(),
+            paused: self.brake.holds(),
             ..self.seed.status.clone()
         }
     }
 
+    async fn pause(&self) -> Answer {
+        match self.brake.hold().await {
+            Ok(means) => self.noted("paused by its owner", means),
+            Err(error) => refused(&error),
+        }
+    }
+
+    fn resume(&self) -> Answer {
+        match self.brake.let_go() {
+            Ok(()) => self.noted("resumed by its owner", "all processes go on"),
+            Err(error) => refused(&error),
+        }
+    }
+
+    /// Done, and in the record. A record that is full stops the sandbox from admitting by itself, and undoes nothing.
+    fn noted(&self, title: &str, means: &str) -> Answer {
+        let _ = self.scribe.event(&Event::Finding(Finding {
+            title: title.to_owned(),
+            detail: means.to_owned(),
+            severity: Severity::Informational,
+            layer: "process".to_owned(),
+            program: None,
+        }));
+        Answer::Done { means: means.to_owned() }
+    }
+
     async fn exec(&self, stream: &UnixStream, wanted: Wanted, fds: Vec<OwnedFd>) -> io::Result<()> {
         let refuse = |why: String| Answer::Refused { why, details: Vec::new() };
+        if self.brake.holds() {
+            return say(stream, &refuse("the sandbox is paused: resume it first".into()), None).await;
+        }
         if wanted.command.is_empty() || (wanted.terminal.is_none() && fds.len() != 3) {
             return say(
                 stream,
@@ -177,6 +218,13 @@ impl Shared {
             terminal: wanted.terminal.map(|(rows, cols)| WindowSize { rows, cols }),
         }
     }
+}
+
+/// Nothing was done, and why, causes included.
+fn refused(error: &BrakeError) -> Answer {
+    let details =
+        std::iter::successors(std::error::Error::source(error), |e| e.source()).map(ToString::to_string);
+    Answer::Refused { why: error.to_string(), details: details.collect() }
 }
 
 struct Wanted {

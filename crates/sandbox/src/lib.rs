@@ -5,6 +5,7 @@
 //! of its own, and this one is the wiring between them.
 
 pub mod acts;
+mod brake;
 mod change;
 pub mod client;
 mod control;

@@ -177,6 +177,7 @@ impl Prepared {
                 mode: mode(&self.policy).to_owned(),
                 record: self.record.path().to_owned(),
                 connections: 0,
+                paused: false,
                 enforced: Enforced::default(),
             },
         }

@@ -3,6 +3,7 @@
 //! One thread with a runtime serves the exit, the control socket and init; one more answers seccomp notifications,
 //! two relay the terminal where there is one, and the exit starts a few of its own when connections are many.
 
+use crate::brake::Brake;
 use crate::change::Change;
 use crate::control::Control;
 use crate::jobs::Jobs;
@@ -72,6 +73,7 @@ struct Warden {
     relay: Option<Relay>,
     stops: mpsc::Receiver<Stop>,
     group: SharedGroup,
+    brake: Arc<Brake>,
     time: watch::Receiver<Option<Duration>>,
     sweeper: Option<Sweeper>,
 }
@@ -150,11 +152,20 @@ impl Warden {
         let (set_time, time) = watch::channel(prepared.policy.process().limits().time);
         let bounded = Bounded { init: pid, group: Arc::clone(&group), time: set_time };
         let change = Change::new(&prepared, cell, exit, models, (Arc::clone(&scribe), mounts, bounded));
-        let control =
-            Control { jobs: Arc::clone(&jobs), change, stop, enforced, init: pid, seed: prepared.seed() };
+        let brake = Arc::new(Brake::new(pid, Arc::clone(&group), Arc::clone(&jobs)));
+        let control = Control {
+            jobs: Arc::clone(&jobs),
+            change,
+            brake: Arc::clone(&brake),
+            scribe: Arc::clone(&scribe),
+            stop,
+            enforced,
+            init: pid,
+            seed: prepared.seed(),
+        };
         tokio::spawn(control.serve(prepared.socket.take().ok_or(RunError::NoSocket)?));
         let init = crate::jobs::watch(init).map_err(RunError::Runtime)?;
-        Ok(Self { prepared, scribe, jobs, init, relay, stops, group, time, sweeper })
+        Ok(Self { prepared, scribe, jobs, init, relay, stops, group, brake, time, sweeper })
     }
 
     async fn serve(mut self) -> Result<i32, RunError> {
@@ -209,6 +220,7 @@ impl Warden {
                 _ = self.init.readable() => return stopped(Outcome { code: 137, reason: "the sandbox's init was killed".into() }, stopping),
                 number = signals.next() => {
                     let _ = self.jobs.say(&Say::Signal { to: Target::Job(MAIN), signal: number }, &[]);
+                    let _ = self.brake.let_go();
                     if number == Signal::TERM.as_raw() {
                         deadline.as_mut().reset(tokio::time::Instant::now() + GRACE);
                     }
@@ -219,6 +231,8 @@ impl Warden {
                         return Outcome { code: 137, reason: "stopped by its owner".into() };
                     }
                     let _ = self.jobs.say(&Say::Signal { to: Target::All, signal: Signal::TERM.as_raw() }, &[]);
+                    // Who is held still hears the polite signal, but cannot follow it.
+                    let _ = self.brake.let_go();
                     deadline.as_mut().reset(tokio::time::Instant::now() + stop.grace);
                 }
                 () = &mut deadline => return stopped(Outcome { code: 137, reason: "killed: it did not end when asked".into() }, stopping),
@@ -256,6 +270,8 @@ impl Warden {
     fn end(&self) {
         let init = self.init.get_ref();
         let _ = pidfd_send_signal(init, Signal::KILL);
+        // A frozen process of a v1 group dies only when it is let go; with the signal pending it does nothing else.
+        let _ = self.brake.let_go();
         let _ = waitid(WaitId::PidFd(init.as_fd()), WaitIdOptions::EXITED);
     }
 

@@ -6,6 +6,7 @@ pub mod doctor;
 pub mod documents;
 pub mod exec;
 pub mod image;
+pub mod pause;
 pub mod policy;
 pub mod ps;
 pub mod review;

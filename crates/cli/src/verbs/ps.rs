@@ -32,12 +32,13 @@ fn running() -> Result<Vec<Status>, Failure> {
 }
 
 fn row(status: &Status) -> Vec<String> {
+    let paused = if status.paused { ", paused" } else { "" };
     let mode = if status.mode == "enforce" { String::new() } else { format!(" ({})", status.mode) };
     vec![
         status.name.clone(),
         status.init.to_string(),
         status.started.clone(),
-        format!("generation {}{mode}", status.generation),
+        format!("generation {}{mode}{paused}", status.generation),
         status.connections.to_string(),
         status.command.join(" "),
     ]
