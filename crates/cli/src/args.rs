@@ -82,6 +82,12 @@ pub enum Verb {
     #[command(hide = true, name = "internal-image")]
     TakeImage(TakeImage),
     /// A role that Creel starts itself in
+    #[command(hide = true, name = "internal-finish")]
+    Finish {
+        /// Creel's state directory
+        state: PathBuf,
+    },
+    /// A role that Creel starts itself in
     #[command(hide = true, name = "internal-sweep")]
     Sweep {
         /// Directories to remove once standard input ends

@@ -47,6 +47,7 @@ fn carry_out(verb: Verb) -> Result<ExitCode, Failure> {
         Verb::Demo => verbs::demo::demo(),
         Verb::Completion { shell } => verbs::shell::completion(shell),
         Verb::Man => verbs::shell::man(),
+        Verb::Finish { state } => Ok(ExitCode::from(creel_sandbox::finisher::role(&state))),
         Verb::Sweep { directories } => Ok(ExitCode::from(creel_sandbox::sweeper::role(&directories))),
         Verb::Image(args) => verbs::image::image(args),
         Verb::TakeImage(args) => verbs::image::take(&args),

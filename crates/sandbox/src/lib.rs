@@ -13,6 +13,7 @@ mod devices;
 pub mod doctor;
 mod environment;
 mod etc;
+pub mod finisher;
 mod jobs;
 mod journal;
 mod limits;

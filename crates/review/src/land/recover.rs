@@ -22,6 +22,13 @@ pub enum Recovered {
 }
 
 impl Shelf {
+    /// Whether an apply was begun that did not come to its end yet.
+    pub fn is_interrupted(&self) -> bool {
+        self.names().iter().filter_map(|name| self.open(name).ok()).any(|review| {
+            !matches!(Journal::read(review.dir()), Ok(None)) // one that cannot be read is not at its end
+        })
+    }
+
     /// Ends what was interrupted, in every review; the names of those in which there was something to end. One that
     /// another command works on is left to it.
     pub fn recover(&self) -> Vec<(String, Result<Recovered, ReviewError>)> {
