@@ -62,6 +62,20 @@ const TRUSTED_BELOW: &[(&str, &str)] = &[
     (".ssh", "ssh obeys it"),
 ];
 
+/// What git only keeps; nothing of it is run. What stands beside it in `.git` is.
+const KEPT_BY_GIT: &[&str] = &[
+    "objects",
+    "refs",
+    "logs",
+    "lfs",
+    "index",
+    "HEAD",
+    "ORIG_HEAD",
+    "FETCH_HEAD",
+    "packed-refs",
+    "COMMIT_EDITMSG",
+];
+
 /// Files that are obeyed wherever they stand.
 const TRUSTED: &[(&str, &str)] = &[
     (".gitmodules", "git obeys it"),
@@ -124,10 +138,20 @@ pub(crate) fn on(
 fn trusted(path: &Path) -> Option<&'static str> {
     let below = path.components().find_map(|component| {
         let name = component.as_os_str();
+        if name == OsStr::new(".git") && is_kept_by_git(path) {
+            return None;
+        }
         TRUSTED_BELOW.iter().find(|(dir, _)| name == OsStr::new(dir)).map(|(_, why)| *why)
     });
     let name = path.file_name()?;
     below.or_else(|| TRUSTED.iter().find(|(file, _)| name == OsStr::new(file)).map(|(_, why)| *why))
+}
+
+fn is_kept_by_git(path: &Path) -> bool {
+    let mut below =
+        path.components().map(Component::as_os_str).skip_while(|name| *name != OsStr::new(".git")).skip(1);
+    below.next().is_some_and(|name| KEPT_BY_GIT.iter().any(|kept| name == OsStr::new(kept)))
+        && !path.ends_with("alternates")
 }
 
 /// Whether a link at `path` leads out of the workspace by its own words. What other links on the way do is theirs.
@@ -161,6 +185,12 @@ mod tests {
             (".vscode/tasks.json", true),
             ("sub/package.json", true),
             (".github/workflows/ci.yml", true),
+            (".git/info/attributes", true),
+            (".git/modules/a/hooks/pre-commit", true),
+            (".git/objects/info/alternates", true),
+            (".git/objects/ab/cdef", false),
+            (".git/index", false),
+            (".git/refs/heads/hooks", false),
             ("git/hooks/pre-commit", false),
             ("src/package.json.bak", false),
             ("README.md", false),

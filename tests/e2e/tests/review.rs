@@ -293,3 +293,37 @@ fn what_waits_and_what_became_of_it_is_recorded_with_digests() {
     assert!(shown.contains("apply by operator uid") && shown.contains(two), "{shown}");
     scene.verb(&["audit", "verify", act.to_str().unwrap()]).ok();
 }
+
+#[test]
+fn git_works_on_a_view_and_what_it_did_lands_whole() {
+    let scene = with(&[("dir/1", "1\n"), ("dir/2", "2\n")]);
+    let git = |script: &str| {
+        let set = "export GIT_CONFIG_GLOBAL=/dev/null GIT_AUTHOR_NAME=n GIT_AUTHOR_EMAIL=a@b.test \
+            GIT_COMMITTER_NAME=n GIT_COMMITTER_EMAIL=a@b.test;";
+        format!("{set} {script}")
+    };
+    let outside = |script: &str| {
+        let mut command = std::process::Command::new("/bin/sh");
+        Shown::from(command.current_dir(scene.workspace()).args(["-c", &git(script)]).output().unwrap())
+            .ok()
+            .stdout
+    };
+    outside("git init -q . && git add -A && git commit -qm one");
+    std::thread::sleep(std::time::Duration::from_millis(20));
+    scene.sh(&git("git checkout -q -b x && echo new > dir/1 && git commit -qam two && git gc -q && git rm -qr dir && git commit -qm three")).ok();
+    assert_eq!(outside("git log --format=%s"), "one\n");
+    scene.verb(&["apply", &scene.name]).ok();
+    assert_eq!(outside("git fsck && git status --short && git log --format=%s"), "three\ntwo\none\n");
+    scene.verb(&["rollback", &scene.name, "before-apply"]).ok();
+    assert_eq!(outside("git fsck && git status --short && git log --format=%s"), "one\n");
+}
+
+#[test]
+fn renaming_a_directory_of_the_workspace_is_refused_as_between_file_systems_and_mv_copies() {
+    let scene = with(&[("dir/sub/f", "1")]);
+    let script = "import os, errno\ntry:\n  os.rename('dir', 'moved')\nexcept OSError as e:\n  print(errno.errorcode[e.errno])\n\
+        os.mkdir('own'); os.rename('own', 'mine'); print('own')\nos.system('mv dir moved')";
+    assert_eq!(scene.python(script).ok().stdout, "EXDEV\nown\n");
+    let listed = scene.verb(&["changes", "-l", &scene.name]).ok().stdout;
+    assert!(listed.contains("D dir/sub/f") && listed.contains("A moved/sub/f"), "{listed}");
+}
