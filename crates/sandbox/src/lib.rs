@@ -27,6 +27,7 @@ mod prepare;
 pub mod records;
 pub mod relay;
 pub mod root;
+mod survivor;
 pub mod sweeper;
 pub mod terminal;
 pub mod trial;
@@ -39,7 +40,7 @@ pub const EXIT_OWN_FAILURE: u8 = 125;
 use order::Order;
 use std::io;
 use std::path::PathBuf;
-use sweeper::Sweeper;
+use survivor::Survivor;
 
 /// Why a command was not run, or not to its end.
 #[derive(Debug, thiserror::Error)]
@@ -167,10 +168,10 @@ pub fn run(order: Order) -> Result<i32, RunError> {
 fn start(
     begun: Result<creel_jail::Begun, creel_jail::JailError>,
     plan: &creel_api::plan::Plan,
-) -> Result<(Option<Sweeper>, creel_jail::Started), RunError> {
+) -> Result<(Option<Survivor>, creel_jail::Started), RunError> {
     let assigned = begun?.give(plan)?;
     // While the child works there is time for this.
-    let sweeper = Sweeper::start(assigned.group().paths()).map_err(RunError::Runtime)?;
+    let sweeper = sweeper::start(assigned.group().paths()).map_err(RunError::Runtime)?;
     Ok((sweeper, assigned.wait()?))
 }
 

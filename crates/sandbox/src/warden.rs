@@ -13,7 +13,7 @@ use crate::mounts::Mounts;
 use crate::order::Voice;
 use crate::prepare::Prepared;
 use crate::relay::Relay;
-use crate::sweeper::Sweeper;
+use crate::survivor::Survivor;
 use crate::{RunError, models, plan, witness};
 use creel_audit as audit;
 use creel_audit::Event;
@@ -56,7 +56,7 @@ pub struct Stop {
 }
 
 /// Lives the sandbox's life; gives the command's exit code.
-pub fn live(prepared: Prepared, started: Started, sweeper: Option<Sweeper>) -> Result<i32, RunError> {
+pub fn live(prepared: Prepared, started: Started, sweeper: Option<Survivor>) -> Result<i32, RunError> {
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(RunError::Runtime)?;
     let code = runtime.block_on(async { Warden::wire(prepared, started, sweeper)?.serve().await });
@@ -75,12 +75,12 @@ struct Warden {
     group: SharedGroup,
     brake: Arc<Brake>,
     time: watch::Receiver<Option<Duration>>,
-    sweeper: Option<Sweeper>,
+    sweeper: Option<Survivor>,
 }
 
 impl Warden {
     /// Wires the parts together and starts to serve what the sandbox will ask for.
-    fn wire(mut prepared: Prepared, started: Started, sweeper: Option<Sweeper>) -> Result<Self, RunError> {
+    fn wire(mut prepared: Prepared, started: Started, sweeper: Option<Survivor>) -> Result<Self, RunError> {
         let Started {
             init,
             pid,

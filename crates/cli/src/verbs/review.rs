@@ -5,7 +5,7 @@ use crate::failure::Failure;
 use crate::output;
 use creel_review::{Change, Choice, Options, Paint, Recovered, Review, ReviewError, Shelf};
 use creel_sandbox::acts::Act;
-use creel_sandbox::finisher::Finisher;
+use creel_sandbox::finisher;
 use creel_sandbox::records;
 use std::path::{Component, Path, PathBuf};
 use std::process::ExitCode;
@@ -175,7 +175,7 @@ fn recorded<T>(
     act: impl FnOnce() -> Result<T, ReviewError>,
 ) -> Result<T, Failure> {
     let begun = Act::begin(review, verb, changes)?;
-    let _finisher = Finisher::start(&records::state()?)?;
+    let _finisher = finisher::start(&records::state()?)?;
     let outcome = act();
     let (code, words) = match &outcome {
         Ok(_) => (0, "done".to_owned()),
