@@ -26,5 +26,6 @@ pub mod scm;
 pub mod seccomp;
 pub mod signal;
 pub mod socket;
+pub mod trace;
 
 pub use error::{Named, SysError};

@@ -37,6 +37,6 @@ pub use operator::{Document, Links, Operator, Resolution};
 pub use policy::{Mode, Policy};
 pub use preset::{preset, presets};
 pub use problem::{Errors, Problem};
-pub use process::{Limits, Process};
+pub use process::{Execute, Limits, Process};
 pub use refusal::{Layer, NearMiss, Reason, Refusal};
 pub use shape::schema;

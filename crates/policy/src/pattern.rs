@@ -3,16 +3,19 @@
 //! * hosts: `*` is one label, `**` one or more labels;
 //! * paths: `*` is one segment, or any run of characters within a segment; `**` is any number of segments, so
 //!   `/x/**` also covers `/x`;
+//! * arguments of programs: `*` is any run of characters within one, `**` any number of them;
 //! * names and values: `*` is any run of characters.
 //!
 //! No regular expressions, no brackets, no escapes: a character is itself. Patterns are compiled once; a match
 //! allocates nothing, and its time is bounded by the length of the text times the length of the pattern.
 
+mod arguments;
 mod glob;
 mod host;
 mod http;
 mod path;
 
+pub use arguments::ArgumentPattern;
 pub use glob::NamePattern;
 pub use host::{HostPattern, WildHost};
 pub(crate) use http::HttpPattern;

@@ -2,8 +2,8 @@
 
 use crate::network::{Network, reach};
 use crate::{
-    Admission, Backend, Connect, Devices, Filesystem, Handling, Inference, Layer, Permit, Process, Reason,
-    Refusal, Request, Resolution,
+    Admission, Backend, Connect, Devices, Execute, Filesystem, Handling, Inference, Layer, Permit, Process,
+    Reason, Refusal, Request, Resolution,
 };
 use creel_types::{Host, HostName, RuleId};
 use std::net::{IpAddr, SocketAddr};
@@ -76,6 +76,23 @@ impl Policy {
     pub fn connect(&self, ask: &Connect<'_>) -> Result<Admission, Refusal> {
         self.readable(|| format!("{}:{}", ask.host, ask.port))?;
         self.network.connect(ask)
+    }
+
+    /// Whether anything is said about what may be executed; if not, everything may, and nobody need be asked.
+    pub fn judges_exec(&self) -> bool {
+        self.unreadable.is_some() || self.process.exec.are_said()
+    }
+
+    /// Whether the program may be executed. A script is asked about twice: as itself, and as its interpreter. Allocates
+    /// nothing when it may. The rule is `None` where the policy says nothing about programs, or only denies.
+    ///
+    /// # Errors
+    /// The refusal, explained.
+    pub fn execute(&self, ask: &Execute<'_>) -> Result<Option<RuleId>, Refusal> {
+        if let Some(why) = &self.unreadable {
+            return Err(ask.refuse(Reason::Unreadable(why.clone())));
+        }
+        self.process.exec.judge(ask)
     }
 
     /// Whether the request may be made. Asked for every request, also on a connection that is kept alive. Allocates

@@ -1,18 +1,29 @@
-//! What processes of a sandbox may use.
+//! What processes of a sandbox may use and execute.
+
+mod exec;
+
+pub use exec::Execute;
+pub(crate) use exec::{Entry, ExecRules};
 
 use creel_types::Size;
 use std::time::Duration;
 
 /// The process layer.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Default)]
 pub struct Process {
     pub(crate) limits: Limits,
+    pub(crate) exec: ExecRules,
 }
 
 impl Process {
     /// Resource limits.
     pub fn limits(&self) -> &Limits {
         &self.limits
+    }
+
+    /// The single files that rules name: what else leads to one of them is that program, too.
+    pub fn exec_files(&self) -> &[String] {
+        &self.exec.files
     }
 }
 

@@ -33,6 +33,7 @@ pub(crate) struct Draft<'a> {
     keep_home: Option<Span>,
     files: filesystem::Files,
     limits: Limits,
+    exec: process::Draft,
     devices: Devices,
     network: network::Draft,
     inference: inference::Draft,
@@ -47,6 +48,7 @@ impl<'a> Draft<'a> {
             keep_home: None,
             files: Default::default(),
             limits: Limits::default(),
+            exec: Default::default(),
             devices: Devices::default(),
             network: Default::default(),
             inference: Default::default(),
@@ -72,6 +74,9 @@ impl<'a> Draft<'a> {
         if let Some(limits) = document.get("process").and_then(|p| p.get("limits")) {
             process::read(limits, &mut self.limits);
         }
+        if let Some(exec) = document.get("process").and_then(|p| p.get("exec")) {
+            self.exec.add(exec, self.operator, problems);
+        }
         if let Some(node) = document.get("devices") {
             devices::read(node, &mut self.devices);
         }
@@ -94,6 +99,7 @@ impl<'a> Draft<'a> {
             (None, _) => Home::Scratch,
         };
         let inference = self.inference.finish(problems);
+        let exec = self.exec.finish(problems);
         if problems.is_empty() {
             checks::check(&self.network, &inference, problems);
         }
@@ -109,7 +115,7 @@ impl<'a> Draft<'a> {
             network: crate::network::Network::new(parts),
             filesystem: self.files.finish(home, self.operator),
             devices: self.devices,
-            process: Process { limits: self.limits },
+            process: Process { limits: self.limits, exec },
             inference: inference.inference,
             resolve: self.operator.resolve.clone(),
             unreadable: None,

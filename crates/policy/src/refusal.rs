@@ -30,6 +30,8 @@ pub enum Layer {
     Network,
     /// Model calls.
     Inference,
+    /// Programs.
+    Process,
 }
 
 impl NearMiss {
@@ -44,7 +46,7 @@ impl NearMiss {
 pub enum Reason {
     /// No rule admits the host.
     NoRule,
-    /// A `network.deny` entry takes it; the entry as written.
+    /// A `network.deny` or `process.exec.deny` entry takes it; the entry as written.
     Denied(String),
     /// Rules admit the host, not on this port.
     Port,
@@ -60,6 +62,10 @@ pub enum Reason {
     ModelOnly,
     /// The bytes are not what the rule says they are; what was wrong. Made by the proxy.
     Protocol(String),
+    /// No `process.exec.allow` entry is for this program, its arguments and its parents.
+    Executable,
+    /// It cannot be told for sure what would run; why. Made where programs are watched.
+    Untold(String),
     /// The policy could not be read, so everything is refused; why.
     Unreadable(String),
 }
@@ -94,6 +100,8 @@ impl fmt::Display for Reason {
             Self::Address(what) => write!(f, "the address is {what}"),
             Self::ModelOnly => f.write_str("this host is served by the model router and is never dialled"),
             Self::Protocol(what) => write!(f, "not what the rule allows: {what}"),
+            Self::Executable => f.write_str("no `process.exec.allow` entry covers it"),
+            Self::Untold(why) => write!(f, "it cannot be told for sure what would run: {why}"),
             Self::Unreadable(why) => write!(f, "the policy could not be read: {why}"),
         }
     }
@@ -104,6 +112,7 @@ impl fmt::Display for Layer {
         f.write_str(match self {
             Self::Network => "network",
             Self::Inference => "inference",
+            Self::Process => "process",
         })
     }
 }

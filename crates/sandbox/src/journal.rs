@@ -112,9 +112,9 @@ fn admitted(event: &RequestAdmitted<'_>, actor: Option<Actor>, phase: Phase) -> 
     }
 }
 
-fn disposition(event: &Refused<'_>) -> Disposition {
-    let words = serde_json::json!({ "reason": in_one_line(event.refusal), "refusal": event.refusal });
-    if event.overlooked { Disposition::Observed(words) } else { Disposition::Refused(words) }
+fn disposition(refusal: &creel_policy::Refusal, overlooked: bool) -> Disposition {
+    let words = serde_json::json!({ "reason": in_one_line(refusal), "refusal": refusal });
+    if overlooked { Disposition::Observed(words) } else { Disposition::Refused(words) }
 }
 
 /// The refusal's own words up to what would allow it, which the structured form holds.
@@ -189,7 +189,10 @@ impl Journal for Scribe {
         if !event.overlooked {
             self.refusals.fetch_add(1, Ordering::Relaxed);
         }
-        let (rule, disposition) = (event.refusal.rule.as_ref().map(ToString::to_string), disposition(event));
+        let (rule, disposition) = (
+            event.refusal.rule.as_ref().map(ToString::to_string),
+            disposition(event.refusal, event.overlooked),
+        );
         let actor = self.actor(&event.who);
         self.write(&match event.request {
             Some((method, target)) => {
@@ -224,6 +227,21 @@ impl Scribe {
     /// Writes down that a program is about to be executed.
     pub fn executed(&self, exec: audit::Exec) -> Result<(), JournalError> {
         self.write(&Event::Exec(exec))
+    }
+
+    /// Writes down that a program was refused, or would have been.
+    pub fn execution_refused(
+        &self,
+        exec: audit::Exec,
+        refusal: &creel_policy::Refusal,
+        overlooked: bool,
+    ) -> Result<(), JournalError> {
+        if !overlooked {
+            self.refusals.fetch_add(1, Ordering::Relaxed);
+        }
+        let (rule, disposition) =
+            (refusal.rule.as_ref().map(ToString::to_string), disposition(refusal, overlooked));
+        self.write(&Event::Exec(audit::Exec { rule, disposition, ..exec }))
     }
 
     /// How much was refused so far.

@@ -9,6 +9,7 @@ use rustix::io::Errno;
 use std::ffi::OsString;
 use std::fmt;
 use std::fs::File;
+use std::io::Read;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
@@ -70,6 +71,15 @@ impl Entry {
     /// The same, open for reading.
     pub fn open_executable(&self) -> Result<File, SysError> {
         self.open("exe", OFlags::RDONLY).map(File::from)
+    }
+
+    /// The first `most` bytes of the arguments that its program began with, each with a NUL behind it. Only of a
+    /// program that has not run yet is it sure that they are those.
+    pub fn arguments(&self, most: usize) -> Result<Vec<u8>, SysError> {
+        let file = self.open("cmdline", OFlags::RDONLY).map(File::from)?;
+        let mut bytes = Vec::new();
+        file.take(most as u64).read_to_end(&mut bytes).named("read", self.name("cmdline"))?;
+        Ok(bytes)
     }
 
     /// Whether this thread is one of the process's.

@@ -92,14 +92,18 @@ pub(super) fn address(node: &Node, problems: &mut Problems) -> Option<IpNet> {
 pub(super) fn program(node: &Node, operator: &Operator, problems: &mut Problems) -> Option<Program> {
     let text = node.text().filter(|t| !t.is_empty())?;
     match text.strip_prefix("tree:") {
-        Some(inner) => {
-            plain_program(inner, node.span, operator, problems).map(|p| Program::Tree(Box::new(p)))
-        }
-        None => plain_program(text, node.span, operator, problems),
+        Some(inner) => executable(inner, node.span, operator, problems).map(|p| Program::Tree(Box::new(p))),
+        None => executable(text, node.span, operator, problems),
     }
 }
 
-fn plain_program(text: &str, span: Span, operator: &Operator, problems: &mut Problems) -> Option<Program> {
+/// A program by path, pattern or digest.
+pub(super) fn executable(
+    text: &str,
+    span: Span,
+    operator: &Operator,
+    problems: &mut Problems,
+) -> Option<Program> {
     if let Some(hex) = text.strip_prefix("sha256:") {
         return match hex.parse() {
             Ok(digest) => Some(Program::Digest(digest)),

@@ -14,6 +14,7 @@ const WORK: &str =
     "As files; but to `review` and from it when the sandbox starts next: a live change is refused.";
 const RESTART: &str = "Applies when the sandbox starts next.";
 const CALLS: &str = "Applies to the next model call; calls under way end as they began.";
+const EXECS: &str = "Applies at once to what is executed from then on; what runs already is not ended.";
 const LIMIT: &str = "Applies at once; raising is never felt, lowering binds what is asked for from then on.";
 
 /// A field that may be left out.
@@ -51,7 +52,7 @@ pub(crate) const DOCUMENT: Shape = Object(&[
         "Read once, when the policy is compiled.",
     ),
     field("filesystem", Object(FILESYSTEM), "Which files exist. What is not granted does not exist.", FILES),
-    field("process", Object(PROCESS), "What processes may use.", LIMIT),
+    field("process", Object(PROCESS), "What processes may use and execute.", LIMIT),
     field(
         "devices",
         Object(DEVICES),
@@ -105,8 +106,36 @@ const PLACE: &[Field] = &[
     field("optional", Flag, "true: the sandbox starts although the path does not exist.", RESTART),
 ];
 
-const PROCESS: &[Field] =
-    &[field("limits", Object(LIMITS), "Resource limits of the whole sandbox.", LIMIT), later("exec")];
+const PROCESS: &[Field] = &[
+    field("limits", Object(LIMITS), "Resource limits of the whole sandbox.", LIMIT),
+    field(
+        "exec",
+        Object(EXEC),
+        "Which programs may be executed. Absent: every program that can be seen.",
+        EXECS,
+    ),
+];
+
+const EXEC: &[Field] = &[
+    field(
+        "allow",
+        List(&TextOr(RUN)),
+        "Only these may be executed. PROGRAM by path, path pattern or sha256:HEX; then, after blanks, its arguments: \
+`*` is any run of characters within one, `**` any number of them; no arguments said: any.",
+        EXECS,
+    ),
+    field("deny", List(&TextOr(RUN)), "These may not be executed, whatever `allow` says.", EXECS),
+];
+
+const RUN: &[Field] = &[
+    required("run", Text, "PROGRAM and its arguments, as in a plain entry.", EXECS),
+    field(
+        "from",
+        TEXTS,
+        "Executed by which programs: path or path pattern, sha256:HEX, tree:PROGRAM (it and its children). Absent: any.",
+        EXECS,
+    ),
+];
 
 const DEVICES: &[Field] = &[field(
     "gpu",

@@ -4,24 +4,20 @@
 use super::environment;
 use super::execution;
 use super::ground::Ground;
+use super::interpreter::{self, Interpreter};
 use super::lineage::{Announced, Becoming, Elders, FileId, Member};
 use super::memory::Memory;
 use creel_kernel::notify::Call;
 use creel_kernel::{proc, seccomp};
 use rustix::fs::{OFlags, ResolveFlags, fstat};
 use rustix::io::Errno;
-use std::ffi::OsStr;
 use std::io;
-use std::io::Read;
-use std::os::fd::{AsRawFd, OwnedFd};
-use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
 
 /// How many descendants of a process are listed.
 const MOST_ELDERS: usize = 4096;
 /// How often a script's interpreter may be a script itself, as the kernel bounds it.
-const MOST_INTERPRETERS: usize = 5;
+pub const MOST_INTERPRETERS: usize = 5;
 
 /// The executable of a process or thread.
 pub fn executable(id: u32) -> io::Result<FileId> {
@@ -86,63 +82,18 @@ fn becoming(memory: &mut Memory, call: &Call, ground: &Ground) -> Becoming {
         };
         let Ok(stat) = fstat(&file) else { return Becoming::Anything };
         files.push((stat.st_dev, stat.st_ino));
-        match interpreter(&file) {
+        match interpreter::of(&file) {
             Interpreter::None => return Becoming::Files(files),
-            Interpreter::Is(next) => path = execution::working_directory(call.thread).join(next),
+            Interpreter::Is(next) => path = execution::working_directory(call.thread).join(next.path()),
             Interpreter::Unknown => return Becoming::Anything,
         }
     }
     Becoming::Anything
 }
 
-#[derive(Debug, PartialEq, Eq)]
-enum Interpreter {
-    None,
-    Is(PathBuf),
-    Unknown,
-}
-
-fn interpreter(file: &OwnedFd) -> Interpreter {
-    const LONGEST: u64 = 256; // BINPRM_BUF_SIZE
-    let own = format!("/proc/self/fd/{}", file.as_raw_fd());
-    let regular = std::fs::metadata(&own).is_ok_and(|meta| meta.is_file());
-    let mut start = Vec::new();
-    // A pipe or device is no program, and opening it could wait.
-    let read = regular
-        && std::fs::File::open(own).is_ok_and(|file| file.take(LONGEST).read_to_end(&mut start).is_ok());
-    if read { parse_interpreter(&start) } else { Interpreter::Unknown }
-}
-
-/// `#!`, blanks, the interpreter up to the next blank or the line's end (`execve(2)`).
-fn parse_interpreter(start: &[u8]) -> Interpreter {
-    if start.starts_with(b"\x7fELF") {
-        return Interpreter::None;
-    }
-    let Some(line) = start.strip_prefix(b"#!") else { return Interpreter::Unknown };
-    let line = line.split(|&b| b == b'\n').next().unwrap_or_default();
-    let mut words = line.split(|b| matches!(b, b' ' | b'\t' | 0)).filter(|word| !word.is_empty());
-    words
-        .next()
-        .map_or(Interpreter::Unknown, |word| Interpreter::Is(Path::new(OsStr::from_bytes(word)).into()))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn an_interpreter_is_what_the_first_line_names() {
-        for (start, expected) in [
-            ("\x7fELF\x02\x01", Interpreter::None),
-            ("#!/bin/sh\necho", Interpreter::Is("/bin/sh".into())),
-            ("#! \t/usr/bin/env python3\n", Interpreter::Is("/usr/bin/env".into())),
-            ("#!\n", Interpreter::Unknown),
-            ("MZ", Interpreter::Unknown),
-            ("", Interpreter::Unknown),
-        ] {
-            assert_eq!(parse_interpreter(start.as_bytes()), expected, "{start}");
-        }
-    }
 
     #[test]
     fn a_process_that_has_children_has_elders() {

@@ -22,10 +22,13 @@ const LONGEST: usize = 4096;
 const ARGUMENT_BYTES: usize = 2048;
 
 /// Reads the call; `None` when the caller's memory cannot be read, because then the kernel cannot either.
-pub fn read(call: &Call, caller: &Caller, digests: &mut Digests, generation: Generation) -> Option<Exec> {
-    let mut memory = Memory::of(call.thread);
-    let argv = call.args[if is_at(call) { 2 } else { 1 }];
-    let asked = asked(&mut memory, call)?;
+pub fn read(
+    (call, memory): (&Call, &mut Memory),
+    caller: &Caller,
+    digests: &mut Digests,
+    generation: Generation,
+) -> Option<Exec> {
+    let asked = asked(memory, call)?;
     let cwd = working_directory(call.thread);
     let (path, digest) = match resolve(call.thread, &asked) {
         Some((path, file)) => (path, file.and_then(|file| digests.of(&file))),
@@ -41,7 +44,7 @@ pub fn read(call: &Call, caller: &Caller, digests: &mut Digests, generation: Gen
     let chain = Caller { chain: std::iter::once(program).chain(parents).collect() };
     Some(Exec {
         program: Program::of(&chain)?,
-        argv: Argv::new(arguments(&mut memory, argv)),
+        argv: Argv::new(arguments(memory, argv(call))),
         cwd: creel_audit::text_of_path(&cwd),
         rule: None,
         generation: generation.0,
@@ -68,7 +71,13 @@ pub fn ordered(call: &Call, command: &[OsString], generation: Generation) -> Exe
     }
 }
 
-fn is_at(call: &Call) -> bool {
+/// Where the arguments lie.
+pub fn argv(call: &Call) -> u64 {
+    call.args[if is_at(call) { 2 } else { 1 }]
+}
+
+/// Whether the file is named by a descriptor, or from one on.
+pub fn is_at(call: &Call) -> bool {
     i64::from(call.number) == seccomp::EXECVEAT
 }
 

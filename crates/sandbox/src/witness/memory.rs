@@ -63,6 +63,11 @@ impl Memory {
         (found, whole)
     }
 
+    /// Whether no more pages are read.
+    pub fn is_full(&self) -> bool {
+        self.pages.len() >= MOST_PAGES
+    }
+
     fn fill(&mut self, address: u64, buffer: &mut [u8]) -> bool {
         let mut done = 0;
         self.walk(address, |piece| {

@@ -14,19 +14,28 @@ mod environment;
 mod execution;
 mod flows;
 mod ground;
+mod hold;
+mod interpreter;
+mod judgement;
+mod launch;
 mod lineage;
 mod memory;
 mod wanted;
 
 use crate::journal::Scribe;
 use callers::Callers;
+use creel_audit::Exec;
 use creel_kernel::notify::{Answer, Call, Listener};
 use creel_kernel::seccomp;
 use creel_net::synthetic::{self, Synthetic};
-use creel_policy::{Connect, Mode};
+use creel_policy::{Connect, Mode, Policy};
 use creel_proxy::{Journal, PolicyCell, Refused, Who};
-use creel_types::{Caller, Host};
+use creel_types::{Caller, Generation, Host};
 use flows::Flows;
+use ground::Ground;
+use hold::{Hold, Judged};
+use launch::{Launch, Untold};
+use memory::Memory;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 use std::collections::VecDeque;
@@ -86,8 +95,10 @@ pub type Ordered = Arc<Mutex<VecDeque<Vec<OsString>>>>;
 /// Starts to serve the listener.
 pub fn start(setting: Setting) -> io::Result<Witness> {
     let witness = Witness { flows: Arc::new(Flows::within(setting.descriptors / 2)) };
+    let listener = Arc::new(Listener::new(setting.listener));
     let server = Server {
-        listener: Listener::new(setting.listener),
+        hold: Hold::start(Arc::clone(&listener), Arc::clone(&setting.scribe))?,
+        listener,
         callers: Callers::new(setting.init, setting.descriptors / 4),
         flows: Arc::clone(&witness.flows),
         cell: setting.cell,
@@ -100,7 +111,8 @@ pub fn start(setting: Setting) -> io::Result<Witness> {
 }
 
 struct Server {
-    listener: Listener,
+    listener: Arc<Listener>,
+    hold: Hold,
     callers: Callers,
     flows: Arc<Flows>,
     cell: Arc<PolicyCell>,
@@ -117,7 +129,11 @@ impl Server {
             let Ok(next) = self.listener.next() else { return };
             let Some(call) = next else { continue };
             let answer = match self.judge(&call) {
-                Ok(()) => Answer::Continue,
+                Ok(None) => Answer::Continue,
+                Ok(Some(judged)) => match self.hold.release(*judged) {
+                    Ok(()) => continue,
+                    Err(errno) => Answer::Refuse(errno),
+                },
                 Err(errno) => Answer::Refuse(errno),
             };
             // A caller that has gone meanwhile needs no answer.
@@ -147,10 +163,11 @@ impl Server {
         }
     }
 
-    fn judge(&mut self, call: &Call) -> Result<(), Errno> {
+    /// What is to be answered: go on, go on under hold, or an error.
+    fn judge(&mut self, call: &Call) -> Result<Option<Box<Judged>>, Errno> {
         match i64::from(call.number) {
-            seccomp::CONNECT => self.connect(call),
-            seccomp::SET_TID_ADDRESS => self.begin(call),
+            seccomp::CONNECT => self.connect(call).map(|()| None),
+            seccomp::SET_TID_ADDRESS => self.begin(call).map(|()| None),
             _ => self.execute(call),
         }
     }
@@ -229,10 +246,16 @@ impl Server {
         Err(Errno::CONNREFUSED)
     }
 
-    fn execute(&mut self, call: &Call) -> Result<(), Errno> {
+    fn execute(&mut self, call: &Call) -> Result<Option<Box<Judged>>, Errno> {
         let caller = self.callers.of(call.thread);
         let announced = self.callers.announced(call);
-        let event = execution::read(call, &caller, self.callers.digests(), self.cell.generation());
+        let now = Arc::clone(&self.cell.load());
+        let mut memory = Memory::of(call.thread);
+        let event = execution::read((call, &mut memory), &caller, self.callers.digests(), now.generation);
+        let ordered = event.is_none() && announced.as_ref().is_some_and(|announced| announced.ordered);
+        let judges = now.policy.judges_exec() && !ordered;
+        let launch = judges.then(|| Launch::of((call, &mut memory), self.callers.digests()));
+        let ground = judges.then(|| Ground::of(call.thread)).flatten();
         self.callers.forget(call.thread);
         // Else the number may be another's by now, and what was read of it that one's.
         if !self.listener.still_waits(call) {
@@ -240,16 +263,56 @@ impl Server {
         }
         // What is not remembered would pass for a program that never executed anything.
         self.callers.note(announced.ok_or(Errno::AGAIN)?);
-        match event {
-            // Only what init starts cannot be looked at: it is what the warden itself ordered.
-            None => match self.ordered.lock().unwrap_or_else(PoisonError::into_inner).pop_front() {
-                Some(command) => self
-                    .scribe
-                    .executed(execution::ordered(call, &command, self.cell.generation()))
-                    .map_err(|_| Errno::IO),
-                None => Ok(()),
-            },
-            Some(event) => self.scribe.executed(event).map_err(|_| Errno::IO),
+        match (event, launch, ground) {
+            (Some(event), Some(launch), Some(ground)) => {
+                self.allowed(&now.policy, (call, event), (launch, &ground), caller)
+            }
+            // What cannot be read cannot be judged.
+            (_, Some(_), _) => Err(Errno::FAULT),
+            (Some(event), None, _) => self.scribe.executed(event).map(|()| None).map_err(|_| Errno::IO),
+            (None, None, _) => self.carry_out(call, now.generation).map(|()| None),
+        }
+    }
+
+    /// Only what init starts cannot be looked at: it is what the warden itself ordered.
+    fn carry_out(&self, call: &Call, generation: Generation) -> Result<(), Errno> {
+        match self.ordered.lock().unwrap_or_else(PoisonError::into_inner).pop_front() {
+            Some(command) => {
+                self.scribe.executed(execution::ordered(call, &command, generation)).map_err(|_| Errno::IO)
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Asks the policy about what would be started, and writes down what it says.
+    fn allowed(
+        &self,
+        policy: &Policy,
+        (call, mut event): (&Call, Exec),
+        (launch, ground): (Result<Launch, Untold>, &Ground),
+        parents: Arc<Caller>,
+    ) -> Result<Option<Box<Judged>>, Errno> {
+        let asked = &event.program.path;
+        let verdict = match &launch {
+            Ok(launch) => judgement::judge(policy, launch, ground, &parents),
+            Err(Untold::Because(why)) => Err(judgement::untold(why, asked, &parents)),
+            Err(Untold::Fails(errno)) => {
+                let errno = *errno;
+                return self.scribe.executed(event).map_err(|_| Errno::IO).and(Err(errno));
+            }
+        };
+        let observed = policy.mode() == Mode::Observe;
+        match (verdict, launch) {
+            (Ok(rule), launch) => {
+                event.rule = rule.map(|rule| rule.to_string());
+                self.scribe.executed(event.clone()).map_err(|_| Errno::IO)?;
+                let launch = launch.ok().filter(|_| !observed);
+                Ok(launch.map(|launch| Box::new(Judged { call: *call, launch, parents, written: event })))
+            }
+            (Err(refusal), _) => {
+                self.scribe.execution_refused(event, &refusal, observed).map_err(|_| Errno::IO)?;
+                if observed { Ok(None) } else { Err(Errno::ACCESS) }
+            }
         }
     }
 }
