@@ -1,9 +1,9 @@
 //! What a sandbox is to be, as data: made by `sandbox` from a policy, obeyed by `jail`.
 
+pub use creel_types::Limits;
 use creel_types::Size;
 use std::ffi::OsString;
 use std::path::PathBuf;
-use std::time::Duration;
 
 /// Everything the jail needs to know. It adds nothing of its own and leaves nothing out: what cannot be enforced
 /// as written is an error.
@@ -93,21 +93,4 @@ pub struct WindowSize {
     pub rows: u16,
     /// Columns.
     pub cols: u16,
-}
-
-/// Resource limits; `None` means that the policy sets none.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Limits {
-    /// Processes and threads in the sandbox.
-    pub processes: Option<u64>,
-    /// Memory of the whole sandbox.
-    pub memory: Option<Size>,
-    /// CPU time per wall time, in thousandths of one CPU.
-    pub millicpus: Option<u64>,
-    /// Open descriptors per process (`RLIMIT_NOFILE`).
-    pub open_files: Option<u64>,
-    /// Largest file (`RLIMIT_FSIZE`).
-    pub file_size: Option<Size>,
-    /// Wall time, after which the sandbox is ended.
-    pub time: Option<Duration>,
 }

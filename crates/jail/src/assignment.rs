@@ -36,16 +36,16 @@ pub(crate) struct Assignment {
     store: OwnedFd,
 }
 
-/// Hands the plan over.
+/// Hands the plan over, with the limits that each process is to carry.
 pub(crate) fn give(
     link: &OwnedFd,
-    plan: &Plan,
+    (plan, limits): (&Plan, &Limits),
     promises: &[Promise],
     doors: &[OwnedFd],
 ) -> Result<(), SysError> {
     let store = rustix::fs::memfd_create("plan", MemfdFlags::CLOEXEC).named("memfd_create", "the plan")?;
     let mut file = File::from(store);
-    let head = encode(plan);
+    let head = encode(plan, limits);
     let mut attempts = Writer::default();
     promises.iter().flat_map(|promise| &promise.attempts).for_each(|attempt| attempt.encode(&mut attempts));
     let contents = plan.etc.iter().map(|injected| injected.bytes.as_slice());
@@ -125,7 +125,7 @@ fn decode_attempts(bytes: &[u8]) -> Option<Vec<Attempt>> {
     Some(attempts)
 }
 
-fn encode(plan: &Plan) -> Vec<u8> {
+fn encode(plan: &Plan, limits: &Limits) -> Vec<u8> {
     let Plan {
         hostname,
         root,
@@ -137,7 +137,7 @@ fn encode(plan: &Plan) -> Vec<u8> {
         env,
         command,
         terminal,
-        limits,
+        limits: _,
         out_of_reach: _,
     } = plan;
     let mut w = Writer::default();
@@ -255,22 +255,25 @@ fn decode_place(r: &mut Reader<'_>) -> Option<Place> {
 }
 
 fn encode_limits(w: &mut Writer, limits: &Limits) {
-    let Limits { processes, memory, millicpus, open_files, file_size, time } = limits;
+    let Limits { processes, memory, swap, millicpus, open_files, file_size, disk, time } = limits;
     w.option(*processes);
     w.option(memory.map(|size| size.0));
+    w.option(swap.map(|size| size.0));
     w.option(*millicpus);
     w.option(*open_files);
     w.option(file_size.map(|size| size.0));
+    w.option(disk.map(|size| size.0));
     w.option(time.map(|time| time.as_secs()));
     w.u32(time.map_or(0, |time| time.subsec_nanos()));
 }
 
 fn decode_limits(r: &mut Reader<'_>) -> Option<Limits> {
-    let (processes, memory, millicpus) = (r.option()?, r.option()?.map(Size), r.option()?);
-    let (open_files, file_size) = (r.option()?, r.option()?.map(Size));
+    let (processes, memory, swap) = (r.option()?, r.option()?.map(Size), r.option()?.map(Size));
+    let (millicpus, open_files) = (r.option()?, r.option()?);
+    let (file_size, disk) = (r.option()?.map(Size), r.option()?.map(Size));
     let (seconds, nanoseconds) = (r.option()?, r.u32()?);
     let time = seconds.map(|seconds| Duration::from_secs(seconds) + Duration::from_nanos(nanoseconds.into()));
-    Some(Limits { processes, memory, millicpus, open_files, file_size, time })
+    Some(Limits { processes, memory, swap, millicpus, open_files, file_size, disk, time })
 }
 
 #[cfg(test)]
@@ -310,9 +313,11 @@ mod tests {
             limits: Limits {
                 processes: Some(1),
                 memory: Some(Size(2)),
+                swap: Some(Size(0)),
                 millicpus: Some(3),
                 open_files: Some(4),
                 file_size: Some(Size(u64::MAX)),
+                disk: Some(Size(7)),
                 time: Some(Duration::new(5, 6)),
             },
             ..plain.clone()
@@ -326,7 +331,7 @@ mod tests {
             let (ours, theirs) = creel_kernel::scm::pair().unwrap();
             let attempts = vec![Attempt::Read("/a".into()), Attempt::SeeOthers];
             let promise = Promise::new(("process", "x"), "x", &[], attempts.clone());
-            give(&ours, &plan, &[promise], &[theirs.try_clone().unwrap()]).unwrap();
+            give(&ours, (&plan, &plan.limits), &[promise], &[theirs.try_clone().unwrap()]).unwrap();
             let got = receive(&theirs).unwrap();
             assert_eq!(got.attempts, attempts);
             assert_eq!(got.doors.len(), 1);
@@ -349,7 +354,7 @@ mod tests {
     #[test]
     fn a_plan_that_is_cut_or_padded_is_refused() {
         for plan in plans() {
-            let bytes = encode(&plan);
+            let bytes = encode(&plan, &plan.limits);
             for cut in 0..bytes.len() {
                 assert!(decode(&bytes[..cut]).is_none(), "{cut}");
             }

@@ -5,14 +5,17 @@ use crate::link::Link;
 use crate::posture::{self, Outside, Promise};
 use crate::stages::{self, Birth};
 use crate::{JailError, NetOptions, Started, Step, assignment, report};
-use creel_api::plan::Plan;
-use creel_kernel::cgroup::{Bounds, Group};
+use creel_api::plan::{Limits, Plan};
+use creel_kernel::cgroup::{Bounds, Controller, Group};
 use creel_kernel::process::{self, Cloned};
 use creel_kernel::{Named, SysError, scm};
 use rustix::process::{Pid, Signal, WaitOptions};
 use std::fmt::Write as _;
 use std::os::fd::OwnedFd;
 use std::time::Instant;
+
+/// What the processes of a sandbox can be raised to while it runs, where a control group counts them.
+pub const PROCESSES_CEILING: u64 = 1 << 16;
 
 /// A child in namespaces of its own that waits for its plan; ended and reaped when this is dropped.
 #[derive(Debug)]
@@ -70,12 +73,13 @@ impl Begun {
         young.group.bound(Bounds {
             pids: plan.limits.processes,
             memory: plan.limits.memory.map(|size| size.0),
+            swap: plan.limits.swap.map(|size| size.0),
             millicpus: plan.limits.millicpus,
         });
         let doors = young.group.doors().map_err(JailError::step(Step::Limits))?;
         let outside = Outside::stand().map_err(JailError::step(Step::Posture))?;
         let promises = [posture::promises(plan, &outside), std::mem::take(&mut young.also)].concat();
-        let given = assignment::give(&young.link, plan, &promises, &doors);
+        let given = assignment::give(&young.link, (plan, &carried(plan, &young.group)), &promises, &doors);
         Ok(Assigned { young, plan, given, promises, outside })
     }
 }
@@ -110,6 +114,16 @@ impl Assigned<'_> {
         started.enforced.tried_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
         Ok(started)
     }
+}
+
+/// The limits that each process carries. Where a group counts processes the limit of each is only a ceiling: a hard
+/// one could never be raised again.
+fn carried(plan: &Plan, group: &Group) -> Limits {
+    let mut limits = plan.limits.clone();
+    if group.bounds(Controller::Pids) {
+        limits.processes = limits.processes.map(|most| most.max(PROCESSES_CEILING));
+    }
+    limits
 }
 
 /// The name of a group, which no other start has.

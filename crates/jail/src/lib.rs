@@ -27,7 +27,7 @@ mod syscalls;
 mod walls;
 mod wire;
 
-pub use birth::{Assigned, Begun};
+pub use birth::{Assigned, Begun, PROCESSES_CEILING};
 pub use error::{JailError, Step};
 
 use creel_api::enforced::Enforced;

@@ -2,7 +2,7 @@
 
 use crate::answer::Ready;
 use creel_api::enforced::{Enforced, Layer};
-use creel_api::plan::Plan;
+use creel_api::plan::{Plan, What};
 use creel_kernel::cgroup::{Controller, Group};
 
 pub(crate) fn enforced(plan: &Plan, ready: &Ready, group: &Group) -> Enforced {
@@ -44,15 +44,21 @@ fn network(ready: &Ready) -> Layer {
 }
 
 fn limits(plan: &Plan, group: &Group) -> Layer {
-    let mut mechanisms: Vec<String> = group.bounded().iter().map(|(_, means)| means.clone()).collect();
+    let mut mechanisms: Vec<String> = group.bounded().map(|(_, means)| means).collect();
     let mut lacking = Vec::new();
     // Root of the host is exempt from RLIMIT_NPROC; everybody else is counted per sandbox.
     let counted = !rustix::process::getuid().is_root();
     for (controller, error) in group.unbounded() {
         match controller {
             Controller::Pids if counted => mechanisms.push("RLIMIT_NPROC".to_owned()),
-            _ => lacking.push(format!("{}: no cgroup here ({error})", controller.name())),
+            _ => lacking.push(format!("{} is not bounded: no control group ({error})", controller.name())),
         }
+    }
+    if plan.places.iter().any(|place| matches!(place.what, What::Write(_) | What::Review { .. })) {
+        mechanisms
+            .push("private directories by size; what is written to granted ones is not bounded".to_owned());
+    } else {
+        mechanisms.push("private directories by size".to_owned());
     }
     mechanisms.push("RLIMIT_CORE".to_owned());
     mechanisms.extend(plan.limits.open_files.map(|_| "RLIMIT_NOFILE".to_owned()));

@@ -3,14 +3,21 @@
 //! For each controller a group is made beside or below the caller's own, in the unified hierarchy (v2) if the
 //! controller is delegated there, else in its own hierarchy (v1). What cannot be bounded is told, never ignored.
 
+mod files;
+mod hits;
+mod world;
+
+pub use hits::{Count, Watch};
+
 use crate::{Named, SysError};
-use rustix::fs::{Access, AtFlags, CWD, Mode, OFlags};
+use files::{separate_files, unified_files};
+use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use std::fs;
-use std::io::Read as _;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+use world::World;
 
 /// What to bound.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -19,6 +26,8 @@ pub struct Bounds {
     pub pids: Option<u64>,
     /// Bytes of memory.
     pub memory: Option<u64>,
+    /// Bytes of swap, beside the memory.
+    pub swap: Option<u64>,
     /// Thousandths of a CPU.
     pub millicpus: Option<u64>,
 }
@@ -30,17 +39,28 @@ pub enum Controller {
     Pids,
     /// Memory.
     Memory,
+    /// Swap.
+    Swap,
     /// CPU time.
     Cpu,
 }
 
 impl Controller {
-    /// Its name in the file system.
+    /// What it bounds, in a word.
     pub fn name(self) -> &'static str {
         match self {
             Self::Pids => "pids",
             Self::Memory => "memory",
+            Self::Swap => "swap",
             Self::Cpu => "cpu",
+        }
+    }
+
+    /// The hierarchy that bounds it.
+    fn hierarchy(self) -> &'static str {
+        match self {
+            Self::Memory | Self::Swap => "memory",
+            other => other.name(),
         }
     }
 }
@@ -53,13 +73,44 @@ pub fn enter(doors: &[OwnedFd]) -> Result<(), SysError> {
     doors.iter().try_for_each(|door| rustix::io::write(door, b"0").map(drop).named("write", "cgroup tasks"))
 }
 
+impl Bounds {
+    /// What there is a bound for, memory before swap.
+    fn wanted(self) -> impl Iterator<Item = Controller> {
+        let each = [
+            (Controller::Pids, self.pids),
+            (Controller::Memory, self.memory),
+            (Controller::Swap, self.swap),
+            (Controller::Cpu, self.millicpus),
+        ];
+        each.into_iter().filter_map(|(controller, bound)| bound.map(|_| controller))
+    }
+}
+
+/// Where a controller's bound stands.
+#[derive(Debug)]
+struct Means {
+    unified: bool,
+    dir: PathBuf,
+}
+
+impl Means {
+    fn in_words(&self, controller: Controller) -> String {
+        match (self.unified, controller) {
+            (true, Controller::Swap) => "cgroup v2 memory.swap.max".into(),
+            (true, _) => format!("cgroup v2 {}.max", controller.name()),
+            (false, Controller::Swap) => "cgroup v1 memory.memsw".into(),
+            (false, _) => format!("cgroup v1 {}", controller.name()),
+        }
+    }
+}
+
 /// A group in every hierarchy that takes part; removed when dropped.
 #[derive(Debug, Default)]
 pub struct Group {
     unified: Option<(PathBuf, OwnedFd)>,
     separate: Vec<PathBuf>,
     freezer: Option<PathBuf>,
-    bounded: Vec<(Controller, String)>,
+    bounded: Vec<(Controller, Means)>,
     unbounded: Vec<(Controller, SysError)>,
     name: String,
     world: World,
@@ -69,10 +120,14 @@ impl Group {
     /// A group of this name without bounds. In the unified hierarchy it is made now, so that a process can be born
     /// into it; elsewhere when there is something to bound.
     pub fn reserve(name: &str) -> Self {
+        Self::reserve_in(name, World::read())
+    }
+
+    fn reserve_in(name: &str, world: World) -> Self {
         let mut group = Self::default();
-        (group.name, group.world) = (name.to_owned(), World::read());
+        (group.name, group.world) = (name.to_owned(), world);
         let all = [Controller::Pids, Controller::Memory, Controller::Cpu];
-        if let Some(parent) = all.iter().find_map(|controller| group.world.unified(controller.name())) {
+        if let Some(parent) = all.iter().find_map(|controller| group.world.unified(controller.hierarchy())) {
             // Whoever cannot make it here is told so when a bound needs it.
             let _ = group.make_unified(&parent);
         }
@@ -81,19 +136,12 @@ impl Group {
 
     /// Sets the bounds. What cannot be bounded is told by [`Group::unbounded`].
     pub fn bound(&mut self, bounds: Bounds) {
-        let wanted: Vec<(Controller, u64)> = [
-            (Controller::Pids, bounds.pids),
-            (Controller::Memory, bounds.memory),
-            (Controller::Cpu, bounds.millicpus),
-        ]
-        .into_iter()
-        .filter_map(|(controller, bound)| Some((controller, bound?)))
-        .collect();
+        let wanted: Vec<Controller> = bounds.wanted().collect();
         if wanted.is_empty() {
             return;
         }
-        for (controller, bound) in wanted {
-            match self.bound_one(controller, bound) {
+        for controller in wanted {
+            match self.bound_one(controller, bounds) {
                 Ok(means) => self.bounded.push((controller, means)),
                 Err(error) => self.unbounded.push((controller, error)),
             }
@@ -104,22 +152,19 @@ impl Group {
         self.world = World::default();
     }
 
-    fn bound_one(&mut self, controller: Controller, bound: u64) -> Result<String, SysError> {
-        if let Some(parent) = self.world.unified(controller.name()) {
+    fn bound_one(&mut self, controller: Controller, bounds: Bounds) -> Result<Means, SysError> {
+        let hierarchy = controller.hierarchy();
+        if let Some(parent) = self.world.unified(hierarchy) {
             let dir = self.make_unified(&parent)?;
-            for (file, text) in unified_files(controller, bound) {
-                write(&dir.join(file), &text)?;
-            }
-            return Ok(format!("cgroup v2 {}.max", controller.name()));
+            write_all(&dir, &unified_files(controller, bounds))?;
+            return Ok(Means { unified: true, dir });
         }
-        let parent = self.world.separate(controller.name()).ok_or_else(|| {
-            SysError::new("mkdir", format_args!("cgroup with {} controller", controller.name()), Errno::NOENT)
+        let parent = self.world.separate(hierarchy).ok_or_else(|| {
+            SysError::new("mkdir", format_args!("cgroup with {hierarchy} controller"), Errno::NOENT)
         })?;
         let dir = self.make_separate(&parent)?;
-        for (file, text) in separate_files(controller, bound) {
-            write(&dir.join(file), &text)?;
-        }
-        Ok(format!("cgroup v1 {}", controller.name()))
+        write_all(&dir, &separate_files(controller, bounds)?)?;
+        Ok(Means { unified: false, dir })
     }
 
     fn make_unified(&mut self, parent: &Path) -> Result<PathBuf, SysError> {
@@ -150,25 +195,20 @@ impl Group {
 
     /// Changes the bounds of controllers that bound something already; those without a bound here stay as they are.
     pub fn adjust(&self, bounds: Bounds) -> Result<(), SysError> {
+        let mut files = Vec::new();
         for (controller, means) in &self.bounded {
-            let bound = match controller {
-                Controller::Pids => bounds.pids,
-                Controller::Memory => bounds.memory,
-                Controller::Cpu => bounds.millicpus,
-            };
-            let Some(bound) = bound else { continue };
-            let unified = self.unified.as_ref().filter(|_| means.starts_with("cgroup v2"));
-            let (dirs, files) = match unified {
-                Some((dir, _)) => (vec![dir], unified_files(*controller, bound)),
-                None => (self.separate.iter().collect(), separate_files(*controller, bound)),
-            };
-            for (file, text) in files {
-                for path in dirs.iter().map(|dir| dir.join(file)).filter(|path| path.exists()) {
-                    write(&path, &text)?;
-                }
+            if !bounds.wanted().any(|wanted| wanted == *controller) {
+                continue;
             }
+            let of_one = match means.unified {
+                true => unified_files(*controller, bounds),
+                false => separate_files(*controller, bounds)?,
+            };
+            files.extend(of_one.into_iter().map(|(file, text)| (means.dir.join(file), text)));
         }
-        Ok(())
+        // Memory alone must never be more than memory and swap together: raised in the other order than lowered.
+        let refused: Vec<_> = files.iter().filter(|(file, text)| write(file, text).is_err()).collect();
+        refused.into_iter().try_for_each(|(file, text)| write(file, text))
     }
 
     /// The ways into the groups that a process cannot be born into; it takes them itself with [`enter`].
@@ -182,8 +222,19 @@ impl Group {
     }
 
     /// What is bounded, and by which means.
-    pub fn bounded(&self) -> &[(Controller, String)] {
-        &self.bounded
+    pub fn bounded(&self) -> impl Iterator<Item = (Controller, String)> {
+        self.bounded.iter().map(|(controller, means)| (*controller, means.in_words(*controller)))
+    }
+
+    /// Whether it bounds this.
+    pub fn bounds(&self, controller: Controller) -> bool {
+        self.bounded.iter().any(|(bounded, _)| *bounded == controller)
+    }
+
+    /// What tells that a limit was reached, for each that can be told. To be asked for while the caller may still open
+    /// files here.
+    pub fn watch(&self) -> Vec<Watch> {
+        self.bounded.iter().filter_map(|(controller, means)| Watch::open(*controller, means).ok()).collect()
     }
 
     /// What could not be bounded, and why.
@@ -254,130 +305,13 @@ impl Drop for Group {
     }
 }
 
-fn unified_files(controller: Controller, bound: u64) -> Vec<(&'static str, String)> {
-    match controller {
-        Controller::Pids => vec![("pids.max", bound.to_string())],
-        Controller::Memory => vec![("memory.max", bound.to_string())],
-        Controller::Cpu => vec![("cpu.max", format!("{} 100000", quota(bound)))],
-    }
-}
-
-fn separate_files(controller: Controller, bound: u64) -> Vec<(&'static str, String)> {
-    match controller {
-        Controller::Pids => vec![("pids.max", bound.to_string())],
-        Controller::Memory => vec![("memory.limit_in_bytes", bound.to_string())],
-        Controller::Cpu => {
-            vec![("cpu.cfs_period_us", "100000".into()), ("cpu.cfs_quota_us", quota(bound).to_string())]
-        }
-    }
-}
-
-/// Microseconds of CPU time in a period of 100 ms; the kernel takes no less than 1 ms.
-fn quota(millicpus: u64) -> u64 {
-    millicpus.saturating_mul(100).max(1000)
+fn write_all(dir: &Path, files: &[(&str, String)]) -> Result<(), SysError> {
+    files.iter().try_for_each(|(file, text)| write(&dir.join(file), text))
 }
 
 fn write(file: &Path, text: &str) -> Result<(), SysError> {
     fs::write(file, text).named("write", file.display())
 }
 
-/// The hierarchies of this machine and the caller's place in them.
-#[derive(Debug, Default)]
-struct World {
-    mountinfo: String,
-    own: String,
-}
-
-impl World {
-    fn read() -> Self {
-        // The kernel makes these up as they are read and says no size: a wide buffer saves a dozen short reads.
-        let file = |path| {
-            let mut text = String::with_capacity(16 * 1024);
-            let read = fs::File::open(path).and_then(|mut file| file.read_to_string(&mut text));
-            read.map_or_else(|_| String::new(), |_| text)
-        };
-        Self { mountinfo: file("/proc/self/mountinfo"), own: file("/proc/self/cgroup") }
-    }
-
-    /// The nearest group at or above the caller's own in which the caller may make a child with this controller.
-    fn unified(&self, controller: &str) -> Option<PathBuf> {
-        let (root, _) = self.mounts().find(|m| m.kind == "cgroup2").map(|m| (m.at, m.root))?;
-        let own = self.own.lines().find_map(|line| line.strip_prefix("0::/"))?;
-        let own = root.join(own);
-        own.ancestors()
-            .take_while(|dir| dir.starts_with(&root))
-            .find(|dir| delegates(dir, controller))
-            .map(Path::to_owned)
-    }
-
-    /// The caller's own group in the controller's separate hierarchy, if it may make a child there.
-    fn separate(&self, controller: &str) -> Option<PathBuf> {
-        let listed = |list: &str| list.split(',').any(|c| c == controller);
-        let mount = self.mounts().find(|m| m.kind == "cgroup" && listed(m.options))?;
-        let own = self.own.lines().find_map(|line| {
-            let mut fields = line.splitn(3, ':').skip(1);
-            if listed(fields.next()?) { fields.next() } else { None }
-        })?;
-        // In a container the mount may show only a part of the hierarchy, which `root` names.
-        let below = own.strip_prefix(mount.root.trim_end_matches('/')).unwrap_or("/");
-        let dir = mount.at.join(below.trim_start_matches('/'));
-        may_write(&dir).then_some(dir)
-    }
-
-    fn mounts(&self) -> impl Iterator<Item = Hierarchy<'_>> {
-        self.mountinfo.lines().filter_map(|line| {
-            let (front, back) = line.split_once(" - ")?;
-            let mut front = front.split(' ').skip(3);
-            let mut back = back.split(' ');
-            let (root, at) = (front.next()?, PathBuf::from(front.next()?));
-            let kind = back.next()?;
-            Some(Hierarchy { root, at, kind, options: back.nth(1)? })
-        })
-    }
-}
-
-struct Hierarchy<'a> {
-    root: &'a str,
-    at: PathBuf,
-    kind: &'a str,
-    options: &'a str,
-}
-
-fn may_write(dir: &Path) -> bool {
-    rustix::fs::accessat(CWD, dir, Access::WRITE_OK, AtFlags::EACCESS).is_ok()
-}
-
-fn delegates(dir: &Path, controller: &str) -> bool {
-    let has = |file: &str| {
-        fs::read_to_string(dir.join(file)).is_ok_and(|list| list.split_whitespace().any(|c| c == controller))
-    };
-    may_write(dir)
-        && may_write(&dir.join("cgroup.procs"))
-        && (has("cgroup.subtree_control")
-            || (has("cgroup.controllers")
-                && fs::write(dir.join("cgroup.subtree_control"), format!("+{controller}")).is_ok()))
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_callers_place_is_found_in_both_kinds_of_hierarchy() {
-        let world = World {
-            mountinfo: "30 25 0:26 / /sys/fs/cgroup/pids rw,relatime - cgroup cgroup rw,pids\n\
-                        31 25 0:27 /docker/x /none rw - cgroup cgroup rw,cpu,cpuacct\n"
-                .into(),
-            own: "5:pids:/a/b\n4:cpu,cpuacct:/docker/x/y\n0::/\n".into(),
-        };
-        let found: Vec<_> = world.mounts().map(|m| (m.at, m.root, m.kind, m.options)).collect();
-        assert_eq!(found[0], ("/sys/fs/cgroup/pids".into(), "/", "cgroup", "rw,pids"));
-        assert_eq!(world.separate("cpu"), None);
-        assert_eq!(world.separate("memory"), None);
-    }
-
-    #[test]
-    fn a_bound_below_what_the_kernel_takes_is_the_least_it_takes() {
-        assert_eq!([quota(1), quota(500), quota(u64::MAX)], [1000, 50_000, u64::MAX]);
-    }
-}
+mod tests;

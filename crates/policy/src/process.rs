@@ -5,8 +5,7 @@ mod exec;
 pub use exec::Execute;
 pub(crate) use exec::{Entry, ExecRules};
 
-use creel_types::Size;
-use std::time::Duration;
+pub use creel_types::Limits;
 
 /// The process layer.
 #[derive(Debug, Default)]
@@ -25,23 +24,4 @@ impl Process {
     pub fn exec_files(&self) -> &[String] {
         &self.exec.files
     }
-}
-
-/// Resource limits; `None` means that the policy sets none.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Limits {
-    /// Processes and threads in the sandbox.
-    pub processes: Option<u64>,
-    /// Memory of the whole sandbox.
-    pub memory: Option<Size>,
-    /// CPU time per wall time, in thousandths of one CPU.
-    pub millicpus: Option<u64>,
-    /// Open descriptors per process.
-    pub open_files: Option<u64>,
-    /// Largest file.
-    pub file_size: Option<Size>,
-    /// What the sandbox may write to its private directories, in all.
-    pub disk: Option<Size>,
-    /// Wall time, after which the sandbox is ended.
-    pub time: Option<Duration>,
 }

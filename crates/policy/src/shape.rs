@@ -37,6 +37,8 @@ pub(crate) enum Shape {
     Number,
     /// As in `4GiB`.
     Size,
+    /// The same, or 0.
+    SizeOrNone,
     /// As in `8h` or `1h30m`.
     Time,
     /// `all`, `none`, or a list of numbers from 0.
@@ -64,6 +66,7 @@ impl Shape {
             Self::Count => "a whole number from 1".to_owned(),
             Self::Number => "a number above 0".to_owned(),
             Self::Size => "a size, as in 4GiB".to_owned(),
+            Self::SizeOrNone => "a size, as in 4GiB, or 0".to_owned(),
             Self::Time => "a time, as in 8h".to_owned(),
             Self::Indexes => "`all`, `none` or a list of numbers, as in [0, 1]".to_owned(),
             Self::List(_) => "a list".to_owned(),

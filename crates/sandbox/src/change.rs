@@ -4,7 +4,7 @@
 //! when one of them fails; then the policy is swapped, which cannot fail, and every live connection is asked again.
 
 use crate::journal::Scribe;
-use crate::limits::{self, Bounded};
+use crate::limits::Bounded;
 use crate::models::Switch;
 use crate::mounts::{Mounts, Shown, Step, Trouble};
 use crate::plan::{self, Reserved};
@@ -147,8 +147,10 @@ impl Change {
     async fn try_set(&mut self, documents: Vec<Document>, force: bool) -> Result<Vec<Applied>, Refused> {
         let policy = policies::compile_for(&documents, &self.workspace, &self.resolve, self.links.clone())
             .map_err(|error| Refused::lines("the policy has errors", &error))?;
-        let (limits_now, limits_next) = (plan::limits(&self.policy), plan::limits(&policy));
-        limits::check(&limits_now, &limits_next)
+        let (limits_now, limits_next) =
+            (self.policy.process().limits().clone(), policy.process().limits().clone());
+        self.bounded
+            .check(&limits_now, &limits_next)
             .map_err(|details| Refused("the limits cannot be changed so".into(), details))?;
         if policy.process().limits().disk != self.policy.process().limits().disk {
             return Err(Refused(

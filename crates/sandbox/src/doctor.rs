@@ -33,6 +33,10 @@ pub enum State {
     Broken,
 }
 
+/// How an ordinary user gets control groups of its own.
+const DELEGATE: &str = "start creel in a control group of your own: `systemd-run --user --scope -p Delegate=yes creel run ...`; \
+    without systemd, root makes a group, gives it to you (chown), and puts your shell into it";
+
 /// Looks at everything that does not need a sandbox.
 pub fn facts() -> Vec<Check> {
     vec![kernel(), user_namespaces(), apparmor()]
@@ -122,5 +126,7 @@ fn layer(layer: &creel_api::enforced::Layer) -> Check {
     if !layer.lacking.is_empty() {
         found += &format!("; not: {}", layer.lacking.join(", "));
     }
-    Check { name: "enforced", state, found: format!("{}: {found}", layer.layer), mend: None }
+    let mend =
+        layer.lacking.iter().any(|what| what.contains("no control group")).then(|| DELEGATE.to_owned());
+    Check { name: "enforced", state, found: format!("{}: {found}", layer.layer), mend }
 }

@@ -52,6 +52,12 @@ pub fn watch<T: std::os::fd::AsRawFd>(fd: T) -> io::Result<AsyncFd<T>> {
     AsyncFd::new(fd)
 }
 
+/// The same, for one kind of readiness.
+#[allow(deprecated)]
+pub fn watch_for<T: std::os::fd::AsRawFd>(fd: T, interest: tokio::io::Interest) -> io::Result<AsyncFd<T>> {
+    AsyncFd::with_interest(fd, interest)
+}
+
 impl Jobs {
     /// Over this link; inside a runtime.
     pub fn new(link: Link, ordered: Ordered) -> io::Result<Self> {

@@ -249,6 +249,11 @@ impl Scribe {
         self.refusals.load(Ordering::Relaxed)
     }
 
+    /// The policy in force.
+    pub fn policy(&self) -> Arc<creel_policy::Policy> {
+        Arc::clone(&self.cell.load().policy)
+    }
+
     /// Writes down anything else.
     pub fn event(&self, event: &Event) -> Result<(), JournalError> {
         self.write(event)

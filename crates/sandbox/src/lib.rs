@@ -24,6 +24,7 @@ pub mod order;
 mod plan;
 pub mod policies;
 mod prepare;
+mod reached;
 pub mod records;
 pub mod relay;
 pub mod root;

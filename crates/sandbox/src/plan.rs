@@ -3,7 +3,7 @@
 mod links;
 
 use crate::etc::User;
-use creel_api::plan::{Limits, Place, What};
+use creel_api::plan::{Place, What};
 use creel_policy::{Access, Filesystem, Grant, Home, Policy};
 use links::Astray;
 use std::io;
@@ -249,19 +249,6 @@ fn search(dir: &Path, left: &mut usize, take: &mut dyn FnMut(&Path) -> bool) -> 
         }
     }
     Some(())
-}
-
-/// The limits, in the plan's words.
-pub fn limits(policy: &Policy) -> Limits {
-    let limits = policy.process().limits();
-    Limits {
-        processes: limits.processes,
-        memory: limits.memory,
-        millicpus: limits.millicpus,
-        open_files: limits.open_files,
-        file_size: limits.file_size,
-        time: limits.time,
-    }
 }
 
 /// The plan in words, for the record.

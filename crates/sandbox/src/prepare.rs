@@ -128,7 +128,7 @@ pub fn prepare(mut order: Order) -> Result<(Prepared, Plan), RunError> {
         env: env.clone(),
         command: order.command.clone(),
         terminal: order.terminal.then(window),
-        limits: plan::limits(&policy),
+        limits: policy.process().limits().clone(),
         out_of_reach: vec![state.clone(), record_dir.clone(), record.path().to_owned()],
         // The driver's libraries are no grant: a live change of the policy leaves them alone.
         places: devices::beside(libraries, &places),

@@ -12,6 +12,7 @@ use crate::limits::{Bounded, SharedGroup};
 use crate::mounts::Mounts;
 use crate::order::Voice;
 use crate::prepare::Prepared;
+use crate::reached::{Lookout, Reached};
 use crate::relay::Relay;
 use crate::survivor::Survivor;
 use crate::{RunError, models, plan, witness};
@@ -74,6 +75,7 @@ struct Warden {
     stops: mpsc::Receiver<Stop>,
     group: SharedGroup,
     brake: Arc<Brake>,
+    lookout: Arc<Lookout>,
     time: watch::Receiver<Option<Duration>>,
     sweeper: Option<Survivor>,
 }
@@ -148,6 +150,7 @@ impl Warden {
             );
         }
         let mounts = Mounts { spaces, scaffold, init: pid };
+        let lookout = Lookout::begin(&group, Arc::clone(&scribe));
         let group: SharedGroup = Arc::new(Mutex::new(Some(group)));
         let (set_time, time) = watch::channel(prepared.policy.process().limits().time);
         let bounded = Bounded { init: pid, group: Arc::clone(&group), time: set_time };
@@ -165,7 +168,7 @@ impl Warden {
         };
         tokio::spawn(control.serve(prepared.socket.take().ok_or(RunError::NoSocket)?));
         let init = crate::jobs::watch(init).map_err(RunError::Runtime)?;
-        Ok(Self { prepared, scribe, jobs, init, relay, stops, group, brake, time, sweeper })
+        Ok(Self { prepared, scribe, jobs, init, relay, stops, group, brake, lookout, time, sweeper })
     }
 
     async fn serve(mut self) -> Result<i32, RunError> {
@@ -181,11 +184,23 @@ impl Warden {
         });
         let outcome = self.until_the_end().await;
         self.end();
+        let reached = self.reached(&outcome);
         drop(self.relay.take());
         let waiting = self.prepared.lent.take().map(|lent| self.note_changes(lent));
         let written = self.close(&outcome);
-        self.last_words(&outcome, !written, waiting);
+        self.last_words(&outcome, &reached, !written, waiting);
         Ok(outcome.code)
+    }
+
+    /// The limits that were reached, all of them in the record.
+    fn reached(&self, outcome: &Outcome) -> Vec<Reached> {
+        let mut reached = self.lookout.look(true);
+        if outcome.code == TIMED_OUT && outcome.reason.starts_with("time limit") {
+            let time = Reached::time((*self.time.borrow()).unwrap_or_default());
+            let _ = self.scribe.event(&time.finding()); // a broken record cannot be closed either, which is said
+            reached.push(time);
+        }
+        reached
     }
 
     /// Closes the record and, while the disk works, removes what bounded the sandbox. Whether the record is whole.
@@ -289,6 +304,7 @@ impl Warden {
     fn last_words(
         &self,
         outcome: &Outcome,
+        reached: &[Reached],
         unwritten: bool,
         waiting: Option<Result<usize, creel_review::ReviewError>>,
     ) {
@@ -296,12 +312,12 @@ impl Warden {
         if self.prepared.voice == Voice::Json {
             say_json(&serde_json::json!({
                 "ended": self.prepared.name.as_str(), "code": outcome.code, "reason": outcome.reason,
-                "refused": refused, "record": self.prepared.record.path(), "record_complete": !unwritten,
+                "refused": refused, "limits": reached, "record": self.prepared.record.path(), "record_complete": !unwritten,
                 "changes": waiting.as_ref().and_then(|waiting| waiting.as_ref().ok()),
             }));
         }
-        if outcome.code == TIMED_OUT && outcome.reason.starts_with("time limit") {
-            say(&format!("creel: {}", outcome.reason));
+        if self.prepared.voice != Voice::Json {
+            reached.iter().for_each(|reached| say(&format!("creel: {}", reached.line())));
         }
         if unwritten {
             say("creel: the record could not be finished");

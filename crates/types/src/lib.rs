@@ -1,4 +1,4 @@
-//! The words that every other crate speaks: names, ids, hosts, sizes, digests, secrets.
+//! The words that every other crate speaks: names, ids, hosts, sizes, limits, digests, secrets.
 //!
 //! Standard library only. A constructor checks, so a value that exists is well-formed; a secret has no
 //! `Display` and no `Serialize`, and one greppable way out.
@@ -6,6 +6,7 @@
 mod caller;
 mod digest;
 mod host;
+mod limits;
 mod name;
 mod secret;
 mod size;
@@ -13,6 +14,7 @@ mod size;
 pub use caller::{Caller, Program};
 pub use digest::Digest;
 pub use host::{Host, HostName, HostNameError};
+pub use limits::Limits;
 pub use name::{Generation, NameError, RuleId, SandboxId, SandboxName};
 pub use secret::Secret;
 pub use size::{Size, SizeError};

@@ -94,6 +94,7 @@ pub(super) fn read(node: &Node, limits: &mut Limits) {
     limits.processes = count("processes").or(limits.processes);
     limits.open_files = count("open_files").or(limits.open_files);
     limits.memory = size("memory").or(limits.memory);
+    limits.swap = text("swap").and_then(|t| scalar::size_or_none(t).ok()).or(limits.swap);
     limits.file_size = size("file_size").or(limits.file_size);
     limits.disk = size("disk").or(limits.disk);
     limits.millicpus = text("cpus").and_then(scalar::millis).or(limits.millicpus);

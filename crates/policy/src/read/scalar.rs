@@ -16,6 +16,7 @@ pub(crate) fn check(text: &str, kind: &str, shape: &Shape) -> Result<(), Option<
         Shape::Count | Shape::Number if kind == "text" && millis(text).is_some() => {
             Err(Some("leave out the quotes".to_owned()))
         }
+        Shape::SizeOrNone => size_or_none(text).map(drop).map_err(Some),
         Shape::Size => size(text).map(drop).map_err(Some),
         Shape::Time => time(text).map(drop).map_err(Some),
         _ => Err(None),
@@ -49,11 +50,15 @@ pub(super) fn millis(text: &str) -> Option<u64> {
 
 /// A size above 0; else a hint.
 pub(super) fn size(text: &str) -> Result<Size, String> {
-    match text.parse::<Size>() {
+    match size_or_none(text) {
         Ok(Size(0)) => Err("it must be above 0".to_owned()),
-        Ok(size) => Ok(size),
-        Err(error) => Err(error.to_string()),
+        other => other,
     }
+}
+
+/// A size; else a hint.
+pub(super) fn size_or_none(text: &str) -> Result<Size, String> {
+    text.parse::<Size>().map_err(|error| error.to_string())
 }
 
 /// A time above 0, as in `8h` or `1d12h`; else a hint.

@@ -23,7 +23,9 @@ fn of(shape: &Shape) -> Value {
         Shape::Flag => json!({ "type": "boolean" }),
         Shape::Count => json!({ "type": "integer", "minimum": 1 }),
         Shape::Number => json!({ "type": "number", "exclusiveMinimum": 0 }),
-        Shape::Size => json!({ "type": ["string", "integer"], "pattern": "^[0-9]+ *(B|KiB|MiB|GiB|TiB)?$" }),
+        Shape::Size | Shape::SizeOrNone => {
+            json!({ "type": ["string", "integer"], "pattern": "^[0-9]+ *(B|KiB|MiB|GiB|TiB)?$" })
+        }
         Shape::Time => json!({ "type": "string", "pattern": "^([0-9]+(d|h|m|s))+$" }),
         Shape::Indexes => json!({ "anyOf": [
             { "enum": ["all", "none"] },

@@ -2,7 +2,8 @@
 
 use super::{Field, Shape};
 use Shape::{
-    Count, Flag, Indexes, Later, List, Map, Number, Object, Size, Text, TextOr, Time, Version, Word,
+    Count, Flag, Indexes, Later, List, Map, Number, Object, Size, SizeOrNone, Text, TextOr, Time, Version,
+    Word,
 };
 
 const TEXTS: Shape = List(&Text);
@@ -147,10 +148,16 @@ const DEVICES: &[Field] = &[field(
 const LIMITS: &[Field] = &[
     field("processes", Count, "Processes and threads in the sandbox.", LIMIT),
     field("memory", Size, "Memory of the whole sandbox.", LIMIT),
+    field("swap", SizeOrNone, "Swap of the whole sandbox, beside its memory; 0: none.", LIMIT),
     field("cpus", Number, "CPUs' worth of time, as in 1.5.", LIMIT),
     field("open_files", Count, "Open descriptors of each process.", LIMIT),
     field("file_size", Size, "Largest file that can be written.", LIMIT),
-    field("disk", Size, "What may be written to the sandbox's private directories, in all.", RESTART),
+    field(
+        "disk",
+        Size,
+        "What each private directory of the sandbox may hold: `/tmp`, the throw-away home, `/dev/shm`.",
+        RESTART,
+    ),
     field("time", Time, "Wall time, after which the sandbox is ended.", LIMIT),
 ];
 
