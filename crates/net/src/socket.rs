@@ -1,6 +1,6 @@
 //! A connected socket that several hands can hold: one reads and writes, another may cut it.
 
-use bytes::{Buf, Bytes};
+use bytes::{Buf, BufMut, Bytes};
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
 
 /// A TCP connection, with bytes that were read ahead of time and will be read again first.
@@ -131,11 +131,11 @@ impl AsyncRead for Socket {
         let room = buf.remaining();
         if this.bulk.more && room < BULK {
             this.bulk.bytes.reserve_exact(BULK);
-            ready!(this.wire.poll_read_with(cx, |stream| stream.try_read_buf(&mut this.bulk.bytes)))?;
+            ready!(this.wire.poll_read_into(cx, &mut this.bulk.bytes, BULK))?;
             this.bulk.more = this.bulk.bytes.len() > room;
             this.bulk.take(buf);
         } else {
-            let n = ready!(this.wire.poll_read_with(cx, |stream| stream.try_read_buf(buf)))?;
+            let n = ready!(this.wire.poll_read_into(cx, buf, room))?;
             this.bulk.more = n == room;
         }
         Poll::Ready(Ok(()))
@@ -158,20 +158,38 @@ impl Bulk {
 }
 
 impl Wire {
-    fn poll_read_with(
+    /// Reads once into `buf`, which has room for `room` bytes or more.
+    fn poll_read_into(
         &self,
         cx: &mut Context<'_>,
-        mut read: impl FnMut(&TcpStream) -> io::Result<usize>,
+        buf: &mut impl BufMut,
+        room: usize,
     ) -> Poll<io::Result<usize>> {
         loop {
             ready!(self.stream.poll_read_ready(cx))?;
-            match read(&self.stream) {
+            match self.read_once(buf, room) {
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
                 done => {
                     self.read.fetch_add(*done.as_ref().unwrap_or(&0) as u64, Ordering::Relaxed);
                     return Poll::Ready(done);
                 }
             }
+        }
+    }
+
+    /// A read that leaves room has emptied the socket. To say so to the runtime at once, as if the read had found
+    /// nothing, saves a further read that would only be told `EAGAIN`. It is said within the same `try_io`, so that what
+    /// arrives after the read still wakes the reader; an end that came with the bytes is remembered by the runtime.
+    fn read_once(&self, buf: &mut impl BufMut, room: usize) -> io::Result<usize> {
+        let mut got = None;
+        let tried = self.stream.try_io(Interest::READABLE, || {
+            let n = self.stream.try_read_buf(buf)?;
+            got = Some(n);
+            if 0 < n && n < room { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(()) }
+        });
+        match got {
+            Some(n) => Ok(n),
+            None => tried.map(|()| 0),
         }
     }
 }
@@ -265,6 +283,36 @@ mod tests {
         let ((), got) = tokio::join!(write, read);
         assert!(got.iter().enumerate().all(|(n, b)| *b == (n % 251) as u8) && got.len() == 1_000_000);
         assert_eq!((socket.bulk.bytes.capacity(), socket.cutter().moved().0), (0, 999_997));
+    }
+
+    /// Several pieces, each read before the next is sent, then the end: the first read of each may leave room or not.
+    async fn check_pieces(room: usize, together_with_end: bool) {
+        let (mut agent, mut socket) = pair().await;
+        let mut buf = vec![0; room];
+        for round in 0..3_u8 {
+            let last = round == 2;
+            agent.write_all(&[round; 100]).await.unwrap();
+            if last && together_with_end {
+                agent.shutdown().await.unwrap();
+            }
+            let mut got = 0;
+            while got < 100 {
+                let n = socket.read(&mut buf[..room.min(100 - got + 28)]).await.unwrap();
+                assert!(n > 0 && buf[..n].iter().all(|b| *b == round), "room {room}, round {round}");
+                got += n;
+            }
+        }
+        agent.shutdown().await.unwrap();
+        let end = tokio::time::timeout(Duration::from_secs(10), socket.read(&mut buf)).await;
+        assert_eq!(end.expect("the end is seen").unwrap(), 0, "room {room}, together {together_with_end}");
+    }
+
+    #[tokio::test]
+    async fn a_read_that_leaves_room_hides_neither_what_comes_after_it_nor_the_end() {
+        for room in [1, 99, 100, 101, 128] {
+            check_pieces(room, false).await;
+            check_pieces(room, true).await;
+        }
     }
 
     #[tokio::test]
