@@ -9,6 +9,7 @@
 //! `unmapped.creel`, and only that is read back. Nothing here decides anything, and nothing here holds a secret:
 //! what may carry one enters through [`Target`] and [`Argv`], which mask while they are made.
 
+mod behind;
 mod checkpoint;
 mod event;
 mod filter;
@@ -22,6 +23,7 @@ mod sink;
 mod text;
 mod verify;
 
+pub use behind::Behind;
 pub use checkpoint::{Checkpoint, PublicKey};
 pub use event::{
     Actor, Connection, Disposition, Dns, Event, Exec, Exit, Finding, Handling, Kind, ModelCall, Parent,

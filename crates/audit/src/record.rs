@@ -2,7 +2,7 @@
 
 use crate::checkpoint::{Checkpoint, PublicKey, Signer, Statement};
 use crate::event::{Event, Finding, Severity};
-use crate::line::{self, FORMAT, FORMAT_VERSION, Header, MAX_LINE, Written};
+use crate::line::{self, FORMAT, FORMAT_VERSION, Header, MAX_LINE};
 use crate::ocsf;
 use crate::sink::{self, Sink};
 use creel_types::{Digest, SandboxId, SandboxName};
@@ -21,6 +21,9 @@ pub const CHECKPOINT_EVERY: u64 = 1000;
 
 /// Room for most events; a longer one takes more.
 const USUAL_LINE: usize = 2048;
+
+/// When so many bytes wait, they are written at once.
+const MOST_WAITING: usize = 64 * 1024;
 
 /// Whose record it is.
 #[derive(Debug, Clone)]
@@ -103,20 +106,32 @@ pub struct Record {
 struct State {
     sink: Box<dyn Sink>,
     signer: Signer,
+    /// What the next line has, behind those that wait.
     seq: u64,
     prev: Digest,
-    /// Bytes of whole lines.
-    length: u64,
     condition: Condition,
-    /// Holds one line while it is made.
-    buffer: Vec<u8>,
+    /// Whole lines that wait to be written, and how many they are.
+    waiting: Vec<u8>,
+    lines: u64,
+    /// Where the lines that are written end.
+    written: Written,
+}
+
+/// The end of what is written: what the next line after it has, and the bytes before it.
+struct Written {
+    seq: u64,
+    prev: Digest,
+    length: u64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Condition {
     Good,
-    /// A write failed; this many events were turned away since.
-    Broken(u64),
+    /// A write of so many lines failed; this many events were turned away since.
+    Broken {
+        lines: u64,
+        turned_away: u64,
+    },
     Closed,
 }
 
@@ -140,9 +155,10 @@ impl Record {
             signer,
             seq: 0,
             prev: line::NO_PREVIOUS,
-            length: 0,
             condition: Condition::Good,
-            buffer: Vec::with_capacity(2 * USUAL_LINE),
+            waiting: Vec::with_capacity(2 * USUAL_LINE),
+            lines: 0,
+            written: Written { seq: 0, prev: line::NO_PREVIOUS, length: 0 },
         };
         let id = about.id.to_string();
         let frame = ocsf::Frame::of(&source(&about, &id)).map_err(RecordError::Encode)?;
@@ -164,11 +180,11 @@ impl Record {
 
     /// Whether appends fail because a write failed. A sandbox whose record is broken admits nothing.
     pub fn is_broken(&self) -> bool {
-        matches!(self.lock().condition, Condition::Broken(_))
+        matches!(self.lock().condition, Condition::Broken { .. })
     }
 
-    /// Appends `event` as of now and returns its sequence number. The whole line is written by one `write`; it is
-    /// in the kernel's hands when this returns, and on stable storage after [`Record::sync`].
+    /// Appends `event` as of now and returns its sequence number. Its line, and those that wait before it, are written
+    /// by one `write`; it is in the kernel's hands when this returns, and on stable storage after [`Record::sync`].
     ///
     /// [`Event::Exit`] closes the record: a last checkpoint is written and everything is synced.
     pub fn append(&self, event: &Event) -> Result<u64, RecordError> {
@@ -180,16 +196,9 @@ impl Record {
         let time = millis(at);
         // Before the lock, so that threads wait for each other's bytes to be written and for nothing else.
         let shape = self.encode(event, time)?;
-        let mut state = self.lock();
-        match &mut state.condition {
-            Condition::Good => {}
-            Condition::Broken(turned_away) => {
-                *turned_away += 1;
-                return Err(RecordError::Broken { path: self.path.clone() });
-            }
-            Condition::Closed => return Err(RecordError::Closed { path: self.path.clone() }),
-        }
-        let seq = self.write_event(&mut state, &shape)?;
+        let mut state = self.admitting()?;
+        let seq = self.put_event(&mut state, &shape)?;
+        self.write(&mut state)?;
         if matches!(event, Event::Exit(_)) {
             self.write_checkpoint(&mut state, time, true)?;
             state.condition = Condition::Closed;
@@ -201,6 +210,45 @@ impl Record {
         Ok(seq)
     }
 
+    /// Appends an event that only says how something ended. Its place among the lines is settled when this returns, but
+    /// the line waits in memory until the next [`Record::append`] or [`Record::write_waiting`]. Whether it waits.
+    ///
+    /// What is to be recorded before it may happen is never appended so. When many lines wait, the caller writes them.
+    pub fn append_soon(&self, event: &Event) -> Result<bool, RecordError> {
+        let time = millis(SystemTime::now());
+        let shape = self.encode(event, time)?;
+        let mut state = self.admitting()?;
+        self.put_event(&mut state, &shape)?;
+        let checkpoint = state.seq.is_multiple_of(CHECKPOINT_EVERY);
+        if checkpoint || state.waiting.len() >= MOST_WAITING {
+            self.write(&mut state)?;
+        }
+        if checkpoint {
+            let _ = self.write_checkpoint(&mut state, time, false); // as in `append_at`
+        }
+        Ok(!state.waiting.is_empty())
+    }
+
+    /// Writes the lines that wait, and says whether there were any.
+    pub fn write_waiting(&self) -> Result<bool, RecordError> {
+        let mut state = self.lock();
+        let waited = !state.waiting.is_empty();
+        self.write(&mut state).map(|()| waited)
+    }
+
+    /// The state of a record that takes events; one that is broken counts who was turned away.
+    fn admitting(&self) -> Result<MutexGuard<'_, State>, RecordError> {
+        let mut state = self.lock();
+        match &mut state.condition {
+            Condition::Good => Ok(state),
+            Condition::Broken { turned_away, .. } => {
+                *turned_away += 1;
+                Err(RecordError::Broken { path: self.path.clone() })
+            }
+            Condition::Closed => Err(RecordError::Closed { path: self.path.clone() }),
+        }
+    }
+
     /// Returns when every line is on stable storage.
     pub fn sync(&self) -> Result<(), RecordError> {
         self.synced(&mut self.lock())
@@ -210,12 +258,13 @@ impl Record {
     /// says how many events were turned away. Does nothing to a record that is not broken.
     pub fn recover(&self) -> Result<(), RecordError> {
         let mut state = self.lock();
-        let Condition::Broken(turned_away) = state.condition else { return Ok(()) };
+        let Condition::Broken { lines, turned_away } = state.condition else { return Ok(()) };
         self.cut_back(&mut state)?;
         let finding = Event::Finding(Finding {
             title: "the record was interrupted".to_owned(),
             detail: format!(
-                "a write failed; {turned_away} events after it were not recorded, nor what they asked for admitted"
+                "a write of {lines} lines failed; {turned_away} events after it were not recorded, nor what they asked \
+                 for admitted"
             ),
             severity: Severity::High,
             layer: "record".to_owned(),
@@ -226,7 +275,8 @@ impl Record {
             self.write_checkpoint(&mut state, now, false)?;
         }
         let shape = self.encode(&finding, now)?;
-        self.write_event(&mut state, &shape)?;
+        self.put_event(&mut state, &shape)?;
+        self.write(&mut state)?;
         state.condition = Condition::Good;
         Ok(())
     }
@@ -237,6 +287,7 @@ impl Record {
     }
 
     fn synced(&self, state: &mut State) -> Result<(), RecordError> {
+        self.write(state)?;
         state.sink.sync().map_err(|source| self.broke(state, source))
     }
 
@@ -252,7 +303,8 @@ impl Record {
         };
         let state = &mut *self.lock();
         let (seq, prev) = (state.seq, state.prev);
-        self.write_line(state, &Written { seq, prev, header: Some(&header), checkpoint: None })
+        put_line(state, &line::Written { seq, prev, header: Some(&header), checkpoint: None })?;
+        self.write(state)
     }
 
     /// What of an event's line does not depend on its place among the lines.
@@ -264,56 +316,48 @@ impl Record {
         Ok(shape)
     }
 
-    fn write_event(&self, state: &mut State, shape: &[u8]) -> Result<u64, RecordError> {
-        let seq = state.seq;
-        let mut line = std::mem::take(&mut state.buffer);
-        line.clear();
-        line::open_event(&mut line, seq, &state.prev);
-        self.frame.put(&mut line, seq, shape);
-        line.push(b'}');
-        let written = self.write_bytes(state, &mut line);
-        state.buffer = line;
-        written.map(|()| seq)
+    fn put_event(&self, state: &mut State, shape: &[u8]) -> Result<u64, RecordError> {
+        let (seq, start) = (state.seq, state.waiting.len());
+        line::open_event(&mut state.waiting, seq, &state.prev);
+        self.frame.put(&mut state.waiting, seq, shape);
+        state.waiting.push(b'}');
+        end_line(state, start).map(|()| seq)
     }
 
     fn write_checkpoint(&self, state: &mut State, time: i64, closed: bool) -> Result<(), RecordError> {
         let (seq, prev) = (state.seq, state.prev);
         let checkpoint: Checkpoint = state.signer.sign(&Statement { id: &self.id, seq, prev, time, closed });
-        let line = Written { seq, prev, header: None, checkpoint: Some(&checkpoint) };
-        self.write_line(state, &line)
+        let line = line::Written { seq, prev, header: None, checkpoint: Some(&checkpoint) };
+        put_line(state, &line)?;
+        self.write(state)
     }
 
-    fn write_line(&self, state: &mut State, line: &impl Serialize) -> Result<(), RecordError> {
-        let mut buffer = std::mem::take(&mut state.buffer);
-        buffer.clear();
-        let encoded = serde_json::to_writer(&mut buffer, line).map_err(RecordError::Encode);
-        let written = encoded.and_then(|()| self.write_bytes(state, &mut buffer));
-        state.buffer = buffer;
-        written
-    }
-
-    fn write_bytes(&self, state: &mut State, line: &mut Vec<u8>) -> Result<(), RecordError> {
-        if line.len() > MAX_LINE {
-            return Err(RecordError::TooLong { bytes: line.len() });
+    /// Writes all lines that wait, in one call.
+    fn write(&self, state: &mut State) -> Result<(), RecordError> {
+        if state.waiting.is_empty() {
+            return Ok(());
         }
-        let prev = line::digest(line);
-        line.push(b'\n');
-        match state.sink.write(line) {
-            Ok(wrote) if wrote == line.len() => {}
-            Ok(wrote) => return Err(self.broke(state, short_write(wrote, line.len()))),
+        match state.sink.write(&state.waiting) {
+            Ok(wrote) if wrote == state.waiting.len() => {}
+            Ok(wrote) => return Err(self.broke(state, short_write(wrote, state.waiting.len()))),
             Err(source) => return Err(self.broke(state, source)),
         }
-        state.prev = prev;
-        state.seq += 1;
-        state.length += line.len() as u64;
+        let length = state.written.length + state.waiting.len() as u64;
+        state.written = Written { seq: state.seq, prev: state.prev, length };
+        state.waiting.clear();
+        state.lines = 0;
         Ok(())
     }
 
-    /// Marks the record broken, and takes back what was written of the line where that is possible now.
+    /// Marks the record broken, and takes back the lines that waited: those in memory, and what was written of them
+    /// where that is possible now.
     fn broke(&self, state: &mut State, source: io::Error) -> RecordError {
-        if !matches!(state.condition, Condition::Broken(_)) {
-            state.condition = Condition::Broken(0);
+        if !matches!(state.condition, Condition::Broken { .. }) {
+            state.condition = Condition::Broken { lines: state.lines, turned_away: 0 };
         }
+        state.waiting.clear();
+        state.lines = 0;
+        (state.seq, state.prev) = (state.written.seq, state.written.prev);
         // When this fails, `recover` tries it again; until then the file ends in an unfinished line.
         let _ = self.cut_back(state);
         RecordError::Write { seq: state.seq, path: self.path.clone(), source }
@@ -322,10 +366,18 @@ impl Record {
     fn cut_back(&self, state: &mut State) -> Result<(), RecordError> {
         let write_error = |source| RecordError::Write { seq: state.seq, path: self.path.clone(), source };
         let found = state.sink.length().map_err(write_error)?;
-        if found < state.length {
-            return Err(RecordError::Tampered { path: self.path.clone(), expected: state.length, found });
+        let expected = state.written.length;
+        if found < expected {
+            return Err(RecordError::Tampered { path: self.path.clone(), expected, found });
         }
-        state.sink.truncate(state.length).map_err(write_error)
+        state.sink.truncate(expected).map_err(write_error)
+    }
+}
+
+impl Drop for Record {
+    fn drop(&mut self) {
+        // Nobody is left to be told that it failed; the chain shows where the record ends.
+        let _ = self.write_waiting();
     }
 }
 
@@ -333,6 +385,29 @@ impl std::fmt::Debug for Record {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Record").field("path", &self.path).field("about", &self.about).finish_non_exhaustive()
     }
+}
+
+/// Adds a line to those that wait.
+fn put_line(state: &mut State, line: &impl Serialize) -> Result<(), RecordError> {
+    let start = state.waiting.len();
+    if let Err(error) = serde_json::to_writer(&mut state.waiting, line) {
+        state.waiting.truncate(start);
+        return Err(RecordError::Encode(error));
+    }
+    end_line(state, start)
+}
+
+/// Ends the line that begins at `start`, and binds the next one to it. A line that is too long is taken back.
+fn end_line(state: &mut State, start: usize) -> Result<(), RecordError> {
+    let bytes = state.waiting.len() - start;
+    if bytes > MAX_LINE {
+        state.waiting.truncate(start);
+        return Err(RecordError::TooLong { bytes });
+    }
+    state.prev = line::digest(&state.waiting[start..]);
+    state.waiting.push(b'\n');
+    (state.seq, state.lines) = (state.seq + 1, state.lines + 1);
+    Ok(())
 }
 
 fn source<'a>(about: &'a About, id: &'a str) -> ocsf::Source<'a> {

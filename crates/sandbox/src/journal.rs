@@ -1,7 +1,7 @@
 //! What the proxy and the witness report, written down as events of the record.
 
 use creel_audit as audit;
-use creel_audit::{Actor, Disposition, Event, Handling, Phase, Record, Target};
+use creel_audit::{Actor, Behind, Disposition, Event, Handling, Phase, Record, Target};
 use creel_proxy::{
     ConnectionAdmitted, ConnectionEnded, DnsAsked, Journal, JournalError, PolicyCell, Refused,
     RequestAdmitted, RequestEnded, Who,
@@ -13,7 +13,7 @@ use std::time::Duration;
 
 /// The record as the proxy knows it.
 pub struct Scribe {
-    record: Arc<Record>,
+    record: Behind,
     cell: Arc<PolicyCell>,
     refusals: AtomicU64,
     /// By their numbers, the connections that were admitted and are not over.
@@ -32,7 +32,7 @@ struct Open {
 impl Scribe {
     /// Writes into `record`; `cell` tells whether a refusal is carried out.
     pub fn new(record: Arc<Record>, cell: Arc<PolicyCell>) -> Self {
-        Self { record, cell, refusals: AtomicU64::new(0), open: Mutex::default() }
+        Self { record: Behind::new(record), cell, refusals: AtomicU64::new(0), open: Mutex::default() }
     }
 
     fn open(&self) -> MutexGuard<'_, HashMap<u64, Open>> {
@@ -47,12 +47,22 @@ impl Scribe {
         }
     }
 
+    /// Writes down what is about to happen, or did: it is written when this returns.
     fn write(&self, event: &Event) -> Result<(), JournalError> {
-        if self.record.is_broken() {
-            // A disk that was full may have room again; until then this fails and nothing is admitted.
-            self.record.recover().map_err(|error| said(&error))?;
-        }
-        self.record.append(event).map(drop).map_err(|error| said(&error))
+        self.mend()?;
+        self.record.record().append(event).map(drop).map_err(|error| said(&error))
+    }
+
+    /// Writes down how something ended that was written down before it began. Nobody waits for it to be written.
+    fn write_end(&self, event: &Event) -> Result<(), JournalError> {
+        self.mend()?;
+        self.record.append(event).map_err(|error| said(&error))
+    }
+
+    /// A disk that was full may have room again; until then this fails and nothing is admitted.
+    fn mend(&self) -> Result<(), JournalError> {
+        let record = self.record.record();
+        if record.is_broken() { record.recover().map_err(|error| said(&error)) } else { Ok(()) }
     }
 }
 
@@ -156,7 +166,7 @@ impl Journal for Scribe {
     /// A connection that was never admitted has its refusal in the record already.
     fn ended(&self, event: &ConnectionEnded<'_>) -> Result<(), JournalError> {
         let Some(open) = self.open().remove(&event.who.connection) else { return Ok(()) };
-        self.write(&Event::Connection(audit::Connection {
+        self.write_end(&Event::Connection(audit::Connection {
             handling: open.handling,
             rule: Some(open.rule),
             dialled: event.dialled,
@@ -175,7 +185,7 @@ impl Journal for Scribe {
     }
 
     fn answered(&self, event: &RequestEnded<'_>) -> Result<(), JournalError> {
-        self.write(&Event::Request(audit::Request {
+        self.write_end(&Event::Request(audit::Request {
             status: event.status,
             failure: event.status.is_none().then(|| "it was not answered".to_owned()),
             bytes_up: event.sent,
@@ -242,6 +252,11 @@ impl Scribe {
         let (rule, disposition) =
             (refusal.rule.as_ref().map(ToString::to_string), disposition(refusal, overlooked));
         self.write(&Event::Exec(audit::Exec { rule, disposition, ..exec }))
+    }
+
+    /// Writes down what a call of a model came to; the request that carried it stands before it.
+    pub fn called(&self, call: audit::ModelCall) -> Result<(), JournalError> {
+        self.write_end(&Event::ModelCall(call))
     }
 
     /// How much was refused so far.

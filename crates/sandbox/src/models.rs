@@ -3,7 +3,6 @@
 
 use crate::journal::Scribe;
 use arc_swap::ArcSwap;
-use creel_audit::Event;
 use creel_inference::{
     Backend, BackendError, BackendRef, Body, Call, Routes, Speaks, Upstream, UpstreamError,
 };
@@ -77,7 +76,7 @@ impl Switch {
         let (cell, scribe) = (Arc::clone(&self.cell), Arc::clone(&self.scribe));
         let told = move |call: &Call| {
             let event = call.record(cell.generation().0, None);
-            let _ = scribe.event(&Event::ModelCall(event)); // a broken record stops the next admission
+            let _ = scribe.called(event); // a broken record stops the next admission
         };
         let upstream = Arc::new(ThroughTheExit(Arc::clone(&self.outward)));
         let routes = Routes::to(Arc::new(backend), asked);

@@ -1,7 +1,8 @@
 //! The record: everything is in it once, nothing secret is, and any alteration is found.
 #![allow(clippy::unwrap_used)]
 
-use creel_e2e::{Scene, Shown, Upstream};
+use creel_e2e::{Scene, Shown, Upstream, wait_until};
+use std::collections::HashSet;
 use std::fs;
 
 fn recorded() -> Scene {
@@ -114,6 +115,34 @@ fn when_the_disk_is_full_nothing_more_is_admitted() {
     assert!(shown.stdout.lines().skip(first.unwrap()).all(|l| l != "200"), "{}", shown.stdout);
     let reached = upstream.lines().len();
     assert!(reached <= first.unwrap() + 1, "{reached} reached the upstream, {first:?} were answered");
+}
+
+#[test]
+fn a_killed_warden_leaves_a_whole_chain_that_holds_every_request_the_upstream_saw() {
+    let upstream = Upstream::start(&["api.test"]);
+    let scene = Scene::new();
+    let ca = upstream.ca_file(scene.outside());
+    let scene = scene
+        .policy("network:\n  rules:\n    - { name: read, to: [api.test], http: { allow: [\"GET /**\"] } }")
+        .with("--trust", ca)
+        .with("--resolve", format!("api.test={}", upstream.tls));
+    let script = "for n in 1 2 3 4; do curl -sS \"https://api.test/$n/[1-100000]\" >/dev/null & done; wait";
+    for reached in [50, 300] {
+        let before = upstream.lines().len();
+        let mut running = scene.start(&["/bin/sh", "-c", script]);
+        wait_until("requests to flow", || upstream.lines().len() >= before + reached);
+        running.kill();
+        let shown = scene.verb(&["audit", "verify", scene.record().to_str().unwrap()]);
+        assert!(shown.stdout.contains("the chain holds"), "{shown:?}");
+        let events = scene.events();
+        let requests = events.iter().map(|event| &event["unmapped"]["creel"]["request"]["target"]["path"]);
+        let recorded: HashSet<&str> = requests.filter_map(serde_json::Value::as_str).collect();
+        for line in &upstream.lines()[before..] {
+            let path = line.split(' ').nth(1).unwrap();
+            assert!(recorded.contains(path), "{path} went out and is not in the record: {recorded:?}");
+        }
+        fs::remove_dir_all(scene.record().parent().unwrap()).unwrap();
+    }
 }
 
 #[test]

@@ -145,3 +145,67 @@ fn a_failed_checkpoint_breaks_the_record_and_is_made_up_for() {
     assert_eq!(seen.signed_through, Some(CHECKPOINT_EVERY));
     assert_eq!(record.append(&finding()).unwrap(), CHECKPOINT_EVERY + 2);
 }
+
+/// The lines on the disk, and whether what is there verifies.
+fn lines(disk: &Shared) -> u64 {
+    let seen = disk.with(|disk| verify_reader(disk.bytes.as_slice())).unwrap();
+    assert_eq!(seen.closing, crate::verify::Closing::OpenOrTruncated { unfinished: 0 });
+    seen.lines
+}
+
+#[test]
+fn an_event_that_waits_is_written_in_its_place_by_whatever_comes_first() {
+    type Write = fn(&Record);
+    let by: [(&str, Write); 3] = [
+        ("an append", |record| assert!(record.append(&finding()).is_ok())),
+        ("the writer of what waits", |record| assert!(record.write_waiting().unwrap())),
+        ("a sync", |record| record.sync().unwrap()),
+    ];
+    for (who, write) in by {
+        let disk = Shared::default();
+        let record = record(&disk);
+        assert!(record.append_soon(&finding()).unwrap() && record.append_soon(&finding()).unwrap());
+        assert_eq!(lines(&disk), 1, "{who}");
+        write(&record);
+        assert_eq!(lines(&disk), 3 + u64::from(who == "an append"), "{who}");
+        assert!(!record.write_waiting().unwrap());
+        record.append_soon(&finding()).unwrap();
+        let before = lines(&disk);
+        drop(record);
+        assert_eq!(lines(&disk), before + 1, "{who}");
+    }
+}
+
+#[test]
+fn many_events_that_wait_are_written_without_being_asked() {
+    let disk = Shared::default();
+    let record = record(&disk);
+    let mut most = 0;
+    for _ in 0..3 * CHECKPOINT_EVERY {
+        record.append_soon(&finding()).unwrap();
+        most = most.max(record.lock().waiting.len());
+    }
+    assert!(most < MOST_WAITING, "{most}");
+    assert!(lines(&disk) > 2 * CHECKPOINT_EVERY);
+    let seen = disk.with(|disk| verify_reader(disk.bytes.as_slice())).unwrap();
+    assert!(seen.signed_through >= Some(2 * CHECKPOINT_EVERY), "{:?}", seen.signed_through);
+}
+
+#[test]
+fn events_that_wait_fall_with_the_write_that_fails_and_the_record_says_so() {
+    for room in [0, 1, 700, 1500] {
+        let disk = Shared::default();
+        let record = record(&disk);
+        record.append_soon(&finding()).unwrap();
+        record.append_soon(&finding()).unwrap();
+        disk.with(|disk| disk.room = Some(room));
+        assert!(matches!(record.append(&finding()), Err(RecordError::Write { seq: 1, .. })), "{room}");
+        disk.with(|disk| disk.room = None);
+        assert!(matches!(record.append_soon(&finding()), Err(RecordError::Broken { .. })), "{room}");
+        record.recover().unwrap();
+        assert_eq!(lines(&disk), 2, "{room}");
+        let said = disk.with(|disk| String::from_utf8_lossy(&disk.bytes).into_owned());
+        assert!(said.contains("a write of 3 lines failed; 1 events after it"), "{said}");
+        assert_eq!(record.append(&finding()).unwrap(), 2);
+    }
+}
