@@ -3,13 +3,17 @@
 //! What can fail comes first and changes nothing (compile, keys, plan); then the files, whose steps are taken back
 //! when one of them fails; then the policy is swapped, which cannot fail, and every live connection is asked again.
 
+mod appear;
+
 use crate::journal::Scribe;
 use crate::limits::Bounded;
 use crate::models::Switch;
+use crate::mounts::masks::Mounted;
 use crate::mounts::{Mounts, Shown, Step, Trouble};
 use crate::plan::{self, Reserved};
 use crate::policies;
 use crate::prepare::{self, Prepared};
+use crate::watch::{self, Sighting, Watch};
 use creel_api::control::{Answer, Document};
 use creel_api::enforced::Applied;
 use creel_api::plan::{Place, What};
@@ -22,6 +26,7 @@ use sha2::{Digest as _, Sha256};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
+use tokio::sync::mpsc;
 
 /// The policy in force, and everything that a change of it reaches.
 pub struct Change {
@@ -42,6 +47,9 @@ pub struct Change {
     scribe: Arc<Scribe>,
     mounts: Arc<Mounts>,
     bounded: Bounded,
+    watch: Option<Watch>,
+    sighted: mpsc::Sender<Sighting>,
+    sightings: Option<mpsc::Receiver<Sighting>>,
 }
 
 /// SHA-256 of all documents, each with its name and length before it.
@@ -69,6 +77,7 @@ impl Change {
         parts: (Arc<Scribe>, Mounts, Bounded),
     ) -> Self {
         let (scribe, mounts, bounded) = parts;
+        let (sighted, sightings) = watch::channel();
         let user = crate::etc::User {
             name: prepared.user.name.clone(),
             uid: prepared.user.uid,
@@ -93,6 +102,9 @@ impl Change {
             scribe,
             mounts: Arc::new(mounts),
             bounded,
+            watch: None,
+            sighted,
+            sightings: Some(sightings),
         }
     }
 
@@ -174,14 +186,7 @@ impl Change {
             .models
             .prepare(&policy)
             .map_err(|error| Refused::lines("a model backend cannot be used", &error))?;
-        let reserved = Reserved {
-            state: &self.state,
-            record: &self.record,
-            images: self.images.as_deref(),
-            before: &self.places,
-            layer: &self.layer,
-        };
-        let places = plan::places(policy.filesystem(), &self.user, &reserved)
+        let places = plan::places(policy.filesystem(), &self.user, &self.reserved())
             .map_err(|error| Refused::lines("the files cannot be granted", &error))?;
         let files = self.change_files(&places, force).await?;
         let began = Instant::now();
@@ -206,13 +211,24 @@ impl Change {
         did.push(format!("{} open connections go on", judged.kept));
         let network = Applied { layer: "network".into(), did, took: began.elapsed() };
         (self.documents, self.policy, self.places) = (documents, policy, places);
+        self.watch_anew();
         Ok(vec![files, process, network])
+    }
+
+    fn reserved(&self) -> Reserved<'_> {
+        Reserved {
+            state: &self.state,
+            record: &self.record,
+            images: self.images.as_deref(),
+            before: &self.places,
+            layer: &self.layer,
+        }
     }
 
     /// Makes the sandbox's files what `places` say, or leaves them as they are.
     async fn change_files(&self, places: &[Place], force: bool) -> Result<Applied, Refused> {
         let began = Instant::now();
-        let steps = steps(&self.places, places);
+        let steps = steps(&self.standing()?, places);
         let mut did = Vec::new();
         if !steps.is_empty() {
             let mounts = Arc::clone(&self.mounts);
@@ -243,6 +259,16 @@ impl Refused {
         }
         Self(why.to_owned(), details)
     }
+}
+
+/// What was planned, less the masks that went with what they covered, and the masks that came since.
+fn before_now(planned: &[Place], mounted: &Mounted) -> Vec<Place> {
+    let stands = |place: &&Place| place.what != What::Hidden || mounted.points.contains(&place.at);
+    let mut now: Vec<Place> = planned.iter().filter(stands).cloned().collect();
+    let came = mounted.masks.iter().filter(|at| !planned.iter().any(|place| place.at == **at));
+    now.extend(came.map(|at| Place { at: at.clone(), what: What::Hidden }));
+    now.sort_by(|a, b| a.at.cmp(&b.at));
+    now
 }
 
 /// What has to be done so that `before` becomes `after`. What is taken away goes first, the deepest first; a place
@@ -342,6 +368,16 @@ mod tests {
         check(&[read("/a"), write("/b")], &[read("/a")], &["take /b away"]);
         check(&[write("/a")], &[read("/a")], &["make /a read-only"]);
         check(&[read("/a")], &[write("/a")], &["make /a writable"]);
+    }
+
+    #[test]
+    fn a_change_starts_from_the_masks_that_are_there() {
+        let mounted = Mounted {
+            points: ["/a".into(), "/a/stays".into(), "/a/came".into()].into(),
+            masks: ["/a/stays".into(), "/a/came".into()].into(),
+        };
+        let now = before_now(&[write("/a"), hidden("/a/gone"), hidden("/a/stays")], &mounted);
+        assert_eq!(now, [write("/a"), hidden("/a/came"), hidden("/a/stays")]);
     }
 
     #[test]

@@ -6,6 +6,7 @@ use crate::jobs::{Jobs, News};
 use crate::journal::Scribe;
 use crate::message::{self, Inbox};
 use crate::warden::Stop;
+use crate::watch::Sighting;
 use creel_api::control::{Answer, Request, Status};
 use creel_api::enforced::Enforced;
 use creel_api::plan::WindowSize;
@@ -71,10 +72,14 @@ struct Shared {
 impl Control {
     /// Answers until the sandbox ends.
     pub async fn serve(self, listener: std::os::unix::net::UnixListener) -> io::Result<()> {
-        let Self { jobs, change, brake, scribe, stop, enforced, init, mut seed } = self;
+        let Self { jobs, mut change, brake, scribe, stop, enforced, init, mut seed } = self;
         seed.status.enforced = enforced;
         seed.status.init = init;
+        let sightings = change.sightings();
         let shared = Arc::new(Shared { jobs, change: Mutex::new(change), brake, scribe, stop, seed });
+        if let Some(sightings) = sightings {
+            tokio::spawn(Arc::clone(&shared).heed(sightings));
+        }
         let places = Arc::new(tokio::sync::Semaphore::new(MOST));
         listener.set_nonblocking(true)?;
         let listener = UnixListener::from_std(listener)?;
@@ -104,6 +109,13 @@ fn is_owner(stream: &UnixStream) -> bool {
 }
 
 impl Shared {
+    /// Acts on files that appear, in turn with changes of the policy.
+    async fn heed(self: Arc<Self>, mut sightings: mpsc::Receiver<Sighting>) {
+        while let Some(sighting) = sightings.recv().await {
+            self.change.lock().await.heed(sighting).await;
+        }
+    }
+
     async fn converse(&self, stream: UnixStream) -> io::Result<()> {
         let mut inbox = Inbox::default();
         let Some(request) = hear(&stream, &mut inbox).await? else { return Ok(()) };

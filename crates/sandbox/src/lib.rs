@@ -33,6 +33,7 @@ pub mod sweeper;
 pub mod terminal;
 pub mod trial;
 mod warden;
+mod watch;
 mod witness;
 
 /// The exit code of Creel's own failure.

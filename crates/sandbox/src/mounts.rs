@@ -6,6 +6,7 @@
 
 mod helper;
 pub(crate) mod holders;
+pub(crate) mod masks;
 
 pub use helper::role;
 
@@ -45,6 +46,11 @@ pub enum Step {
         point: bool,
         /// Whether nothing may still be in use there: not where what appears instead allows as much.
         idle: bool,
+    },
+    /// What appeared under a name that is hidden is covered, if it is still there.
+    Mask {
+        /// Where, inside.
+        at: PathBuf,
     },
     /// What is there becomes writable or read-only.
     Access {
@@ -90,6 +96,7 @@ impl fmt::Display for Step {
             Self::Add { at, what: Shown::Review } => write!(f, "review {}", at.display()),
             Self::Add { at, what: Shown::Hidden } => write!(f, "hide {}", at.display()),
             Self::Add { at, what: Shown::Scratch } => write!(f, "empty directory {}", at.display()),
+            Self::Mask { at } => write!(f, "hide {}", at.display()),
             Self::Remove { at, .. } => write!(f, "take {} away", at.display()),
             Self::Access { at, write: true } => write!(f, "make {} writable", at.display()),
             Self::Access { at, write: false } => write!(f, "make {} read-only", at.display()),
@@ -196,8 +203,9 @@ impl Mounts {
         if left.is_empty() {
             return Err(Trouble::new(format!("{why}, and they cannot be found")));
         }
-        holders::end(left);
-        Ok(holders::lines(left).into_iter().map(|line| format!("ended {line}")).collect())
+        let lines = holders::lines(left);
+        holders::end(left, self.spaces.pid.as_fd());
+        Ok(lines.into_iter().map(|line| format!("ended {line}")).collect())
     }
 
     fn helper(&self, request: &Request) -> io::Result<Helper> {

@@ -165,6 +165,12 @@ fn place(
     Ok(Some(Place { at: position(grant, filesystem, &source), what }))
 }
 
+/// Where what may be missing stands, of that which is there. What cannot be granted is left out, as if it were missing.
+pub fn late(filesystem: &Filesystem, reserved: &Reserved<'_>) -> Vec<Place> {
+    let optional = filesystem.grants().iter().filter(|g| g.optional && g.access != Access::Hide);
+    optional.filter_map(|grant| place(grant, filesystem, reserved).ok().flatten()).collect()
+}
+
 /// The place that holds `dir` and that a sandbox can or could write: by this policy, by the one before it, or as the
 /// home that is kept from run to run.
 fn writable_root(dir: &Path, filesystem: &Filesystem, reserved: &Reserved<'_>) -> Option<PathBuf> {

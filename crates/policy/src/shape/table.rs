@@ -81,7 +81,7 @@ const FILESYSTEM: &[Field] = &[
     field(
         "hide",
         TEXTS,
-        "Paths and patterns that are as if absent. The most specific path wins; a path beats a pattern.",
+        "Paths and patterns that are as if absent, also when they appear later. The most specific path wins; a path beats a pattern.",
         FILES,
     ),
     field(
@@ -104,7 +104,12 @@ const WORKSPACE: &[Field] = &[
 
 const PLACE: &[Field] = &[
     required("path", Text, "The path: absolute, from `~/`, or from `./` (the workspace).", FILES),
-    field("optional", Flag, "true: the sandbox starts although the path does not exist.", RESTART),
+    field(
+        "optional",
+        Flag,
+        "true: the sandbox starts although the path does not exist; when it appears, it is granted.",
+        FILES,
+    ),
 ];
 
 const PROCESS: &[Field] = &[

@@ -4,6 +4,7 @@ use super::{Shown, Step};
 use crate::message::{self, Inbox};
 use creel_kernel::SysError;
 use creel_kernel::live::{Access, Door, Inside, LiveError, Outside, Parcel};
+use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 use std::os::fd::{AsFd, OwnedFd};
@@ -111,7 +112,7 @@ struct Work<'a> {
 /// Takes everything that is needed from the host's view, then goes inside.
 fn enter<'a>(fds: &'a [OwnedFd], request: &Request) -> Result<Work<'a>, SysError> {
     let [user, mount, scaffold] = fds else {
-        return Err(SysError::new("recvmsg", "three namespaces", rustix::io::Errno::INVAL));
+        return Err(SysError::new("recvmsg", "three namespaces", Errno::INVAL));
     };
     let outside =
         Outside::enter(Door { user: user.as_fd(), mount: mount.as_fd(), scaffold: scaffold.as_fd() })?;
@@ -123,7 +124,7 @@ fn enter<'a>(fds: &'a [OwnedFd], request: &Request) -> Result<Work<'a>, SysError
                 let held = lost.iter().map(|(at, what)| Ok((at.clone(), hold(&outside, what)?)));
                 losses.push_back(held.collect::<Result<Vec<_>, SysError>>()?);
             }
-            Step::Access { .. } => {}
+            Step::Access { .. } | Step::Mask { .. } => {}
         }
     }
     Ok(Work {
@@ -147,7 +148,7 @@ fn hold(outside: &Outside<'_>, what: &Shown) -> Result<Held, SysError> {
 }
 
 fn never(what: &str) -> SysError {
-    SysError::new("mount", what, rustix::io::Errno::OPNOTSUPP)
+    SysError::new("mount", what, Errno::OPNOTSUPP)
 }
 
 impl Work<'_> {
@@ -163,7 +164,8 @@ impl Work<'_> {
     }
 
     fn busy(&self, step: &Step) -> Reply {
-        let (Step::Access { at, .. } | Step::Add { at, .. } | Step::Remove { at, .. }) = step;
+        let (Step::Access { at, .. } | Step::Add { at, .. } | Step::Remove { at, .. } | Step::Mask { at }) =
+            step;
         match self.inside.mount_id(at) {
             Ok(mount) => Reply::Busy { at: at.clone(), mount },
             Err(error) => Reply::Failed(format!("cannot {step}: {error}")),
@@ -192,6 +194,13 @@ impl Work<'_> {
                     let _ = std::fs::remove_dir(at);
                 }
             }
+            Step::Mask { at } => match self.inside.hide(at) {
+                Ok(()) => self.back.push(Back::Revoke(at.clone())),
+                // It went again, or a directory above it became a link: nothing stands there under that name.
+                Err(LiveError::NoMountPoint(_)) => {}
+                Err(LiveError::Sys(e)) if matches!(e.errno, Errno::NOENT | Errno::LOOP | Errno::NOTDIR) => {}
+                Err(error) => return Err(error),
+            },
             Step::Access { at, write } => {
                 let (to, from) =
                     if *write { (Access::Write, Access::Read) } else { (Access::Read, Access::Write) };

@@ -2,9 +2,12 @@
 
 use creel_kernel::proc;
 pub use creel_kernel::proc::Holder;
-use rustix::process::{Pid, Signal, kill_process, test_kill_process};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use std::collections::BTreeSet;
 use std::fs;
+use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::unix::fs::MetadataExt;
 use std::time::{Duration, Instant};
 
 /// How long a killed process may take to be gone.
@@ -60,15 +63,57 @@ pub fn lines(holders: &[Holder]) -> Vec<String> {
         .collect()
 }
 
-/// Kills the holders and waits until they are gone.
-pub fn end(holders: &[Holder]) {
-    let pids: BTreeSet<i32> = holders.iter().filter_map(|holder| i32::try_from(holder.pid).ok()).collect();
-    let pids: Vec<Pid> = pids.into_iter().filter_map(Pid::from_raw).collect();
-    for pid in &pids {
-        let _ = kill_process(*pid, Signal::KILL);
+/// Kills the holders and waits until they are gone. A number may have become another process's since it was read: the
+/// process is held first, then looked at, and only one in the sandbox's pid namespace is killed. Nobody inside can make
+/// a further one.
+pub fn end(holders: &[Holder], namespace: BorrowedFd<'_>) {
+    let Ok(namespace) = rustix::fs::fstat(namespace).map(|stat| (stat.st_dev, stat.st_ino)) else { return };
+    let numbers: BTreeSet<u32> = holders.iter().map(|holder| holder.pid).collect();
+    let held: Vec<OwnedFd> = numbers.into_iter().filter_map(|number| hold(number, namespace)).collect();
+    for process in &held {
+        let _ = pidfd_send_signal(process, Signal::KILL);
     }
     let began = Instant::now();
-    while began.elapsed() < PATIENCE && pids.iter().any(|pid| test_kill_process(*pid).is_ok()) {
-        std::thread::sleep(Duration::from_millis(1));
+    for process in &held {
+        let left = PATIENCE.saturating_sub(began.elapsed());
+        let left = Timespec::try_from(left).unwrap_or_default();
+        let _ = poll(&mut [PollFd::new(process, PollFlags::IN)], Some(&left));
+    }
+}
+
+/// A process of this pid namespace, held so that it stays what it is.
+fn hold(number: u32, namespace: (u64, u64)) -> Option<OwnedFd> {
+    let pid = Pid::from_raw(i32::try_from(number).ok()?)?;
+    let process = pidfd_open(pid, PidfdFlags::empty()).ok()?;
+    let its = fs::metadata(format!("/proc/{number}/ns/pid")).ok()?;
+    ((its.dev(), its.ino()) == namespace).then_some(process)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::fd::AsFd;
+    use std::process::{Child, Command};
+
+    /// A process that is ended when the test is.
+    struct Sleeper(Child);
+
+    impl Drop for Sleeper {
+        fn drop(&mut self) {
+            let _ = self.0.kill();
+            let _ = self.0.wait();
+        }
+    }
+
+    #[test]
+    fn only_a_process_of_the_namespace_is_ended() {
+        let mut sleeper = Sleeper(Command::new("sleep").arg("1000").spawn().unwrap());
+        let holder = [Holder { pid: sleeper.0.id(), what: "cwd".into() }];
+        let another = fs::File::open("/proc/self/ns/mnt").unwrap();
+        end(&holder, another.as_fd());
+        assert!(sleeper.0.try_wait().unwrap().is_none(), "it is of another namespace");
+        let own = fs::File::open("/proc/self/ns/pid").unwrap();
+        end(&holder, own.as_fd());
+        assert!(sleeper.0.try_wait().unwrap().is_some(), "it was waited for");
     }
 }
