@@ -29,6 +29,8 @@ pub struct Plan {
     pub command: Vec<OsString>,
     /// A terminal of the sandbox's own for the command, or the caller's three standard descriptors.
     pub terminal: Option<WindowSize>,
+    /// Whether what runs inside may make namespaces and mounts of its own.
+    pub nested: bool,
     /// Resource limits.
     pub limits: Limits,
     /// Files and directories of the host's that exist and must be out of reach: records, and what else is the

@@ -137,6 +137,7 @@ fn encode(plan: &Plan, limits: &Limits) -> Vec<u8> {
         env,
         command,
         terminal,
+        nested,
         limits: _,
         out_of_reach: _,
     } = plan;
@@ -167,6 +168,7 @@ fn encode(plan: &Plan, limits: &Limits) -> Vec<u8> {
     w.list(&values);
     w.list(command);
     w.window(*terminal);
+    w.u8(u8::from(*nested));
     encode_limits(&mut w, limits);
     w.0
 }
@@ -192,7 +194,7 @@ fn decode(bytes: &[u8]) -> Option<(Plan, Vec<u64>)> {
     let (names, values) = (r.list()?, r.list()?);
     let env = (names.len() == values.len()).then(|| names.into_iter().zip(values).collect())?;
     let command = r.list()?;
-    let (terminal, limits) = (r.window()?, decode_limits(&mut r)?);
+    let (terminal, nested, limits) = (r.window()?, r.u8()? == 1, decode_limits(&mut r)?);
     // What is out of reach outside has become attempts.
     let out_of_reach = Vec::new();
     let plan = Plan {
@@ -206,6 +208,7 @@ fn decode(bytes: &[u8]) -> Option<(Plan, Vec<u64>)> {
         env,
         command,
         terminal,
+        nested,
         limits,
         out_of_reach,
     };
@@ -295,6 +298,7 @@ mod tests {
             command: vec!["true".into()],
             terminal: None,
             limits: Limits::default(),
+            nested: false,
             out_of_reach: Vec::new(),
         };
         let review = What::Review { source: odd().into(), layer: "/l".into() };
@@ -310,6 +314,7 @@ mod tests {
             ],
             env: vec![("A".into(), odd())],
             terminal: Some(WindowSize { rows: 33, cols: 99 }),
+            nested: true,
             limits: Limits {
                 processes: Some(1),
                 memory: Some(Size(2)),

@@ -39,8 +39,8 @@ const fn refuse(errno: i32) -> u32 {
     verdict::errno(errno as u16)
 }
 
-/// The filter of every sandbox on this architecture.
-pub(crate) fn program() -> Result<Vec<Instruction>, NotAProgram> {
+/// The filter of every sandbox on this architecture; of one in which others may be nested.
+pub(crate) fn program(nested: bool) -> Result<Vec<Instruction>, NotAProgram> {
     #[cfg(test)]
     if !crate::walls::stands(crate::walls::Wall::Filter) {
         return missing();
@@ -55,7 +55,7 @@ pub(crate) fn program() -> Result<Vec<Instruction>, NotAProgram> {
     a.load(NUMBER);
     // Numbers from 0x4000_0000 on are x32's on x86_64; the last run of the search covers them: no such call.
     let mut checks = Vec::new();
-    search(&mut a, &runs(), &mut checks);
+    search(&mut a, &runs(nested), &mut checks);
     for (check, label) in checks {
         a.place(label);
         compile_check(&mut a, check);
@@ -81,11 +81,11 @@ fn missing() -> Result<Vec<Instruction>, NotAProgram> {
 /// A run of call numbers, from the first on, that share a fate.
 type Run = (u32, Action);
 
-fn runs() -> Vec<Run> {
+fn runs(nested: bool) -> Vec<Run> {
     let nothing = Action::Errno(libc::ENOSYS);
     let mut runs: Vec<Run> = vec![(0, nothing)];
     let mut next = 0;
-    for (number, action) in table() {
+    for (number, action) in table(nested) {
         if number > next {
             extend(&mut runs, next, nothing);
         }
@@ -131,14 +131,8 @@ fn leaf(a: &mut Assembler, action: Action, checks: &mut Vec<(Check, Label)>) {
 
 fn compile_check(a: &mut Assembler, check: Check) {
     match check {
-        Check::NoNamespaces => {
-            let bad = a.label();
-            a.load(argument(0));
-            a.if_any_bit(NAMESPACES, bad);
-            a.give(verdict::ALLOW);
-            a.place(bad);
-            a.give(EPERM);
-        }
+        Check::NoNamespaces => none_of(a, NAMESPACES),
+        Check::NestedNamespaces => none_of(a, libc::CLONE_NEWCGROUP as u32 | CLONE_NEWTIME),
         Check::Socket => compile_socket(a),
         Check::UnixOnly => one_of(a, 0, &[libc::AF_UNIX as u32], refuse(libc::EAFNOSUPPORT)),
         Check::Ioctl => {
@@ -151,6 +145,16 @@ fn compile_check(a: &mut Assembler, check: Check) {
         }
         Check::Personality => one_of(a, 0, &PERSONALITIES, EPERM),
     }
+}
+
+/// Allows the call when its first argument has none of these bits.
+fn none_of(a: &mut Assembler, bits: u32) {
+    let bad = a.label();
+    a.load(argument(0));
+    a.if_any_bit(bits, bad);
+    a.give(verdict::ALLOW);
+    a.place(bad);
+    a.give(EPERM);
 }
 
 /// Allows the call when the argument is one of the values.
@@ -206,12 +210,16 @@ mod tests {
     const ALLOW: u32 = verdict::ALLOW;
 
     fn judge(arch: u32, number: i64, args: [u64; 3]) -> u32 {
+        judge_in(false, arch, number, args)
+    }
+
+    fn judge_in(nested: bool, arch: u32, number: i64, args: [u64; 3]) -> u32 {
         let mut data = (number as u32).to_ne_bytes().to_vec();
         data.extend_from_slice(&arch.to_ne_bytes());
         data.extend_from_slice(&[0; 8]);
         args.iter().for_each(|arg| data.extend_from_slice(&arg.to_ne_bytes()));
         data.resize(64, 0);
-        interpret(&program().unwrap(), &data).expect("the program ends")
+        interpret(&program(nested).unwrap(), &data).expect("the program ends")
     }
 
     fn check(cases: &[(i64, [u64; 3], u32)]) {
@@ -223,15 +231,36 @@ mod tests {
 
     #[test]
     fn no_call_is_in_two_lists() {
-        let table = table();
-        for pair in table.windows(2) {
-            assert_ne!(pair[0].0, pair[1].0, "{pair:?}");
+        for table in [table(false), table(true)] {
+            for pair in table.windows(2) {
+                assert_ne!(pair[0].0, pair[1].0, "{pair:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn nesting_allows_namespaces_and_mounts_but_none_that_undoes_a_limit() {
+        for (number, argument, expected) in [
+            (libc::SYS_unshare, libc::CLONE_NEWUSER as u64, ALLOW),
+            (libc::SYS_clone, libc::CLONE_NEWUSER as u64 | 17, ALLOW),
+            (libc::SYS_unshare, libc::CLONE_NEWCGROUP as u64, EPERM),
+            (libc::SYS_clone, libc::CLONE_NEWCGROUP as u64 | 17, EPERM),
+            (libc::SYS_unshare, 0x80, EPERM),
+            (libc::SYS_mount, 0, ALLOW),
+            (libc::SYS_fsopen, 0, ENOSYS),
+            (libc::SYS_mount_setattr, 0, ENOSYS),
+            (libc::SYS_clone3, 0, ENOSYS),
+            (libc::SYS_ptrace, 0, EPERM),
+            (libc::SYS_bpf, 0, EPERM),
+            (libc::SYS_open_by_handle_at, 0, EPERM),
+        ] {
+            assert_eq!(judge_in(true, AUDIT, number, [argument, 0, 0]), expected, "{number} {argument:x}");
         }
     }
 
     #[test]
     fn the_search_finds_for_each_number_what_the_table_says() {
-        let table = table();
+        let table = table(false);
         for number in 0..1000 {
             let expected = match table.iter().find(|(nr, _)| *nr == number) {
                 Some((_, Action::Allow)) => ALLOW,
@@ -323,7 +352,7 @@ mod tests {
         for &(name, number) in used::USED {
             let verdict = judge(AUDIT, number, [0; 3]);
             let checked =
-                table().iter().any(|&(nr, a)| i64::from(nr) == number && matches!(a, Action::Check(_)));
+                table(false).iter().any(|&(nr, a)| i64::from(nr) == number && matches!(a, Action::Check(_)));
             assert!(verdict == ALLOW || verdict == verdict::NOTIFY || checked, "{name}: {verdict:#x}");
         }
     }

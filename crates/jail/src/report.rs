@@ -7,7 +7,7 @@ use creel_kernel::cgroup::{Controller, Group};
 
 pub(crate) fn enforced(plan: &Plan, ready: &Ready, group: &Group) -> Enforced {
     Enforced {
-        layers: vec![filesystem(ready), process(ready), network(ready), limits(plan, group)],
+        layers: vec![filesystem(plan, ready), process(plan, ready), network(ready), limits(plan, group)],
         ..Enforced::default()
     }
 }
@@ -16,19 +16,27 @@ fn layer(name: &str, mechanisms: Vec<String>, lacking: Vec<String>) -> Layer {
     Layer { layer: name.to_owned(), mechanisms, lacking }
 }
 
-fn filesystem(ready: &Ready) -> Layer {
+fn filesystem(plan: &Plan, ready: &Ready) -> Layer {
     let abi = ready.landlock_abi;
-    let mechanisms = vec!["mount namespace".to_owned(), format!("landlock abi {abi}")];
+    let second = if plan.nested {
+        "no landlock: what runs inside may mount (nested)".to_owned()
+    } else {
+        format!("landlock abi {abi}")
+    };
+    let mechanisms = vec!["mount namespace".to_owned(), second];
     layer("filesystem", mechanisms, Vec::new())
 }
 
-fn process(ready: &Ready) -> Layer {
+fn process(plan: &Plan, ready: &Ready) -> Layer {
     let mut mechanisms = vec![
         "user, pid, ipc, uts and cgroup namespaces".to_owned(),
         "no capabilities".to_owned(),
         "seccomp allow-list".to_owned(),
         "seccomp notification of connect and exec".to_owned(),
     ];
+    if plan.nested {
+        mechanisms.push("nested: user, pid, mount, network, ipc and uts namespaces of its own".to_owned());
+    }
     // Without the scopes the namespaces alone keep signals and abstract sockets inside, which they do.
     if ready.landlock_abi >= 6 {
         mechanisms.push("landlock scopes for signals and abstract sockets".to_owned());

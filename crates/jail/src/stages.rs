@@ -167,7 +167,8 @@ impl Rooted {
         if stands(Wall::Closedness) {
             process::forbid_inspection().map_err(&failed)?;
         }
-        let program = filter::program().map_err(|e| failed(SysError::new("seccomp", e, Errno::INVAL)))?;
+        let program =
+            filter::program(plan.nested).map_err(|e| failed(SysError::new("seccomp", e, Errno::INVAL)))?;
         let notify = seccomp::install_with_listener(&program).map_err(&failed)?;
         let scaffold = self.tree.scaffold;
         let hatch = scaffold.try_clone().named("dup", "the scaffold").map_err(&failed)?;

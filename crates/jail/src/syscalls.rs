@@ -22,6 +22,8 @@ pub(crate) enum Action {
 pub(crate) enum Check {
     /// `clone`, `unshare`: no new namespace among the flags (argument 0).
     NoNamespaces,
+    /// The same where sandboxes may be nested: no new control group namespace, whose owner could take the limits away.
+    NestedNamespaces,
     /// `socket`: the families, types and protocols that the proxy sees, and Unix and routing sockets.
     Socket,
     /// `socketpair`: Unix only.
@@ -63,21 +65,6 @@ const REFUSED: &[&[i64]] = &[
         libc::SYS_pidfd_getfd,
         libc::SYS_kcmp,
     ],
-    // Mounts and roots: the file tree is the warden's.
-    &[
-        libc::SYS_mount,
-        libc::SYS_umount2,
-        libc::SYS_pivot_root,
-        libc::SYS_chroot,
-        libc::SYS_open_tree,
-        libc::SYS_move_mount,
-        libc::SYS_fsopen,
-        libc::SYS_fsconfig,
-        libc::SYS_fsmount,
-        libc::SYS_fspick,
-        libc::SYS_mount_setattr,
-        libc::SYS_setns,
-    ],
     // Files by handle go around the file tree.
     &[libc::SYS_name_to_handle_at, libc::SYS_open_by_handle_at],
     // The kernel's key rings are not part of any namespace of ours.
@@ -110,13 +97,35 @@ const REFUSED: &[&[i64]] = &[
         libc::SYS_clock_settime,
         libc::SYS_clock_adjtime,
         libc::SYS_adjtimex,
-        libc::SYS_sethostname,
-        libc::SYS_setdomainname,
         libc::SYS_nfsservctl,
         libc::SYS_lookup_dcookie,
         libc::SYS_move_pages,
         libc::SYS_migrate_pages,
     ],
+];
+
+/// Mounts, roots and namespaces: refused, because the file tree is the warden's. Where sandboxes may be nested they are
+/// allowed: the kernel judges them by capabilities, which nobody has but in a user namespace of their own.
+const NESTING: &[i64] = &[
+    libc::SYS_mount,
+    libc::SYS_umount2,
+    libc::SYS_pivot_root,
+    libc::SYS_chroot,
+    libc::SYS_setns,
+    libc::SYS_sethostname,
+    libc::SYS_setdomainname,
+];
+
+/// Newer ways to mount: refused, and where sandboxes may be nested they do not exist, so that programs mount the older
+/// way.
+const NEWER_MOUNTS: &[i64] = &[
+    libc::SYS_open_tree,
+    libc::SYS_move_mount,
+    libc::SYS_fsopen,
+    libc::SYS_fsconfig,
+    libc::SYS_fsmount,
+    libc::SYS_fspick,
+    libc::SYS_mount_setattr,
 ];
 
 #[rustfmt::skip]
@@ -250,18 +259,29 @@ mod arch {
 pub(crate) use arch::AUDIT;
 
 /// Every call that is refused by name.
-pub(crate) fn refused() -> impl Iterator<Item = i64> {
-    REFUSED.iter().copied().chain([arch::REFUSED]).flatten().copied()
+pub(crate) fn refused(nested: bool) -> impl Iterator<Item = i64> {
+    let mounts = if nested { [&[][..], &[]] } else { [NESTING, NEWER_MOUNTS] };
+    REFUSED.iter().copied().chain([arch::REFUSED]).chain(mounts).flatten().copied()
+}
+
+/// Every call that does not exist only because sandboxes may be nested.
+pub(crate) fn absent_when_nested() -> &'static [i64] {
+    NEWER_MOUNTS
 }
 
 /// Every call that is not `ENOSYS`, in order of its number.
-pub(crate) fn table() -> Vec<(u32, Action)> {
-    let allowed = ALLOWED.iter().copied().chain([arch::ALLOWED]).flatten();
+pub(crate) fn table(nested: bool) -> Vec<(u32, Action)> {
+    let more = if nested { NESTING } else { &[] };
+    let allowed = ALLOWED.iter().copied().chain([arch::ALLOWED, more]).flatten();
+    let by_nesting = |check| match check {
+        Check::NoNamespaces if nested => Check::NestedNamespaces,
+        other => other,
+    };
     let mut table: Vec<(u32, Action)> = allowed
         .map(|&nr| (nr, Action::Allow))
-        .chain(refused().map(|nr| (nr, Action::Errno(libc::EPERM))))
+        .chain(refused(nested).map(|nr| (nr, Action::Errno(libc::EPERM))))
         .chain(ASKED.iter().map(|&nr| (nr, Action::Notify)))
-        .chain(CHECKED.iter().map(|&(nr, check)| (nr, Action::Check(check))))
+        .chain(CHECKED.iter().map(|&(nr, check)| (nr, Action::Check(by_nesting(check)))))
         .filter_map(|(nr, action)| Some((u32::try_from(nr).ok()?, action)))
         .collect();
     table.sort_by_key(|&(nr, _)| nr);

@@ -80,6 +80,23 @@ pub fn confine(rules: &[(PathBuf, Right)]) -> Result<Domain, SysError> {
     }
 }
 
+/// Keeps signals and abstract Unix sockets of this process, and all that it starts, inside, and leaves files alone. A
+/// kernel that cannot is no error: [`Domain::scoped`] says so.
+pub fn confine_scopes() -> Result<Domain, SysError> {
+    let ruleset = Ruleset::default()
+        .set_compatibility(CompatLevel::BestEffort)
+        .scope(Scope::AbstractUnixSocket | Scope::Signal)
+        .and_then(Ruleset::create)
+        .map_err(|e| failure("landlock_create_ruleset", "scopes", &e))?;
+    let status =
+        ruleset.restrict_self().map_err(|e| failure("landlock_restrict_self", "this process", &e))?;
+    let abi = match status.landlock {
+        LandlockStatus::Available { effective_abi, .. } => effective_abi as u32,
+        _ => 0,
+    };
+    Ok(Domain { abi })
+}
+
 fn add(
     ruleset: landlock::RulesetCreated,
     path: &Path,

@@ -12,12 +12,18 @@ pub use creel_types::Limits;
 pub struct Process {
     pub(crate) limits: Limits,
     pub(crate) exec: ExecRules,
+    pub(crate) nested: bool,
 }
 
 impl Process {
     /// Resource limits.
     pub fn limits(&self) -> &Limits {
         &self.limits
+    }
+
+    /// Whether sandboxes may be made inside: namespaces, and mounts in them.
+    pub fn nested(&self) -> bool {
+        self.nested
     }
 
     /// The single files that rules name: what else leads to one of them is that program, too.

@@ -34,6 +34,7 @@ pub(crate) struct Draft<'a> {
     files: filesystem::Files,
     limits: Limits,
     exec: process::Draft,
+    nested: Option<Span>,
     devices: Devices,
     network: network::Draft,
     inference: inference::Draft,
@@ -49,6 +50,7 @@ impl<'a> Draft<'a> {
             files: Default::default(),
             limits: Limits::default(),
             exec: Default::default(),
+            nested: None,
             devices: Devices::default(),
             network: Default::default(),
             inference: Default::default(),
@@ -73,6 +75,9 @@ impl<'a> Draft<'a> {
         }
         if let Some(limits) = document.get("process").and_then(|p| p.get("limits")) {
             process::read(limits, &mut self.limits);
+        }
+        if let Some(node) = document.get("process").and_then(|p| p.get("nested")) {
+            self.nested = (node.text() == Some("true")).then_some(node.span);
         }
         if let Some(exec) = document.get("process").and_then(|p| p.get("exec")) {
             self.exec.add(exec, self.operator, problems);
@@ -100,6 +105,9 @@ impl<'a> Draft<'a> {
         };
         let inference = self.inference.finish(problems);
         let exec = self.exec.finish(problems);
+        if let Some(span) = self.nested {
+            checks::nested(span, &self.network, &exec, problems);
+        }
         if problems.is_empty() {
             checks::check(&self.network, &inference, problems);
         }
@@ -115,7 +123,7 @@ impl<'a> Draft<'a> {
             network: crate::network::Network::new(parts),
             filesystem: self.files.finish(home, self.operator),
             devices: self.devices,
-            process: Process { limits: self.limits, exec },
+            process: Process { limits: self.limits, exec, nested: self.nested.is_some() },
             inference: inference.inference,
             resolve: self.operator.resolve.clone(),
             unreadable: None,

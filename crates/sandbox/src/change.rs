@@ -170,6 +170,12 @@ impl Change {
                 vec!["keep `process: limits: disk:` as it is, or start the sandbox anew".into()],
             ));
         }
+        if policy.process().nested() != self.policy.process().nested() {
+            return Err(Refused(
+                "`nested` cannot be changed while the sandbox runs".into(),
+                vec!["keep `process: nested:` as it is, or start the sandbox anew".into()],
+            ));
+        }
         if policy.filesystem().home() != self.policy.filesystem().home() {
             return Err(Refused(
                 "the home directory cannot be changed while the sandbox runs".into(),
@@ -188,6 +194,12 @@ impl Change {
             .map_err(|error| Refused::lines("a model backend cannot be used", &error))?;
         let places = plan::places(policy.filesystem(), &self.user, &self.reserved())
             .map_err(|error| Refused::lines("the files cannot be granted", &error))?;
+        if policy.process().nested() && places != self.places {
+            return Err(Refused(
+                "files cannot be changed while a sandbox with `nested: true` runs".into(),
+                vec!["sandboxes inside have mounts of their own, which a change would not reach".into()],
+            ));
+        }
         let files = self.change_files(&places, force).await?;
         let began = Instant::now();
         let did = self

@@ -105,6 +105,11 @@ pub enum RunError {
     /// No root.
     #[error(transparent)]
     Root(#[from] root::RootError),
+    /// Root without capabilities cannot give its own id to a namespace.
+    #[error(
+        "`process.nested` needs an ordinary user: the kernel lets nobody map root's id without a right that Creel never gives"
+    )]
+    NestedRoot,
     /// Nothing to run.
     #[error("no command is given, and {0} names none")]
     NoCommand(String),

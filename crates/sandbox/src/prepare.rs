@@ -95,6 +95,9 @@ pub fn prepare(mut order: Order) -> Result<(Prepared, Plan), RunError> {
     };
     let socket = claim(&name)?;
     let user = whoami()?;
+    if policy.process().nested() && user.uid == 0 {
+        return Err(RunError::NestedRoot);
+    }
     let trust = trust(&order.trust)?;
     let authority = Authority::new(name.as_str()).map_err(RunError::Authority)?;
     let state = records::state()?;
@@ -129,6 +132,7 @@ pub fn prepare(mut order: Order) -> Result<(Prepared, Plan), RunError> {
         command: order.command.clone(),
         terminal: order.terminal.then(window),
         limits: policy.process().limits().clone(),
+        nested: policy.process().nested(),
         out_of_reach: vec![state.clone(), record_dir.clone(), record.path().to_owned()],
         // The driver's libraries are no grant: a live change of the policy leaves them alone.
         places: devices::beside(libraries, &places),

@@ -28,6 +28,7 @@ pub(crate) fn plain() -> Result<Enforced, RunError> {
             ..Default::default()
         },
         devices: Vec::new(),
+        nested: false,
         out_of_reach: Vec::new(),
     };
     let stdio = terminal::standard().map_err(RunError::Terminal)?;

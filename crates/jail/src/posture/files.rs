@@ -21,7 +21,7 @@ pub(super) fn promises(plan: &Plan) -> Vec<Promise> {
         out_of_reach(plan),
         read_only(plan),
         system(plan),
-        landlock(),
+        landlock(plan),
         kernel_files(),
         devices(),
     ]
@@ -72,9 +72,11 @@ fn system(plan: &Plan) -> Promise {
     Promise::new(("filesystem", "read-only mounts"), "the system cannot be changed", CLOSED, attempts)
 }
 
-fn landlock() -> Promise {
+/// Landlock refuses every mount; where sandboxes may be nested it leaves files alone.
+fn landlock(plan: &Plan) -> Promise {
+    let attempts = if plan.nested { Vec::new() } else { vec![Attempt::MakeBehindLandlock] };
     let name = "no file is out of Landlock's sight";
-    Promise::new(("filesystem", "Landlock"), name, &[Errno::ACCESS], vec![Attempt::MakeBehindLandlock])
+    Promise::new(("filesystem", "Landlock"), name, &[Errno::ACCESS], attempts)
 }
 
 fn kernel_files() -> Promise {

@@ -48,6 +48,7 @@ fn plan(dir: &Path) -> Plan {
         terminal: None,
         limits: Limits::default(),
         devices: Vec::new(),
+        nested: false,
         out_of_reach: Vec::new(),
     }
 }

@@ -24,25 +24,28 @@ const FIRST_OUTSIDE: u32 = 16;
 pub(crate) fn promises(plan: &Plan, outside: &Outside) -> Vec<Promise> {
     let mut all = files::promises(plan);
     all.extend([alone(), wiring(), sockets(), captured(), captured_v6(), datagrams(), servers(outside)]);
-    all.extend([limits(plan), calls(), unknown_calls(), terminals(), init(), processes(outside)]);
-    all.extend([namespaces(), capabilities(), identity()]);
+    all.extend([limits(plan), calls(plan), unknown_calls(plan), terminals(), init(), processes(outside)]);
+    all.extend([namespaces(plan), capabilities(), identity()]);
     all.retain(|promise| !promise.attempts.is_empty());
     all
 }
 
 /// `vhangup` has no argument that could keep it from happening.
-fn calls() -> Promise {
-    let refused = syscalls::refused().filter(|&number| number != libc::SYS_vhangup);
+fn calls(plan: &Plan) -> Promise {
+    let refused = syscalls::refused(plan.nested).filter(|&number| number != libc::SYS_vhangup);
     let name = "what reaches out of a sandbox or into the kernel is refused";
     Promise::new(("process", "seccomp"), name, EPERM, refused.map(Attempt::Call).collect())
 }
 
-fn unknown_calls() -> Promise {
+fn unknown_calls(plan: &Plan) -> Promise {
     /// No kernel has it.
     const NEXT: i64 = 900;
     /// `getpid` by the numbers of x32.
     const X32: i64 = 0x4000_0000 + 39;
     let mut attempts: Vec<Attempt> = [libc::SYS_clone3, NEXT].map(Attempt::Call).to_vec();
+    if plan.nested {
+        attempts.extend(syscalls::absent_when_nested().iter().copied().map(Attempt::Call));
+    }
     if cfg!(target_arch = "x86_64") {
         attempts.extend([Attempt::Call(X32), Attempt::I386]);
     }
@@ -50,7 +53,12 @@ fn unknown_calls() -> Promise {
     Promise::new(("process", "seccomp"), name, &[Errno::NOSYS], attempts)
 }
 
-fn namespaces() -> Promise {
+fn namespaces(plan: &Plan) -> Promise {
+    if plan.nested {
+        let attempts = [libc::CLONE_NEWCGROUP, 0x80].map(Attempt::Unshare).to_vec();
+        let name = "no namespace can be made in which limits or time are another's";
+        return Promise::new(("process", "seccomp"), name, EPERM, attempts);
+    }
     let flags = [
         libc::CLONE_NEWUSER,
         libc::CLONE_NEWNS,

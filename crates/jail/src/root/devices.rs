@@ -28,7 +28,7 @@ const MASKED: [&str; 9] =
 
 pub(super) fn place(ground: &mut Ground, plan: &Plan, voids: &Voids) -> Result<(), SysError> {
     let size = plan.scratch.0;
-    proc(ground, voids)?;
+    proc(ground, plan.nested, voids)?;
     dev(ground, size, &plan.devices)?;
     ground.scratch("tmp", "1777", size)?;
     ground.make_dir(Path::new("var"), 0o755)?;
@@ -37,13 +37,39 @@ pub(super) fn place(ground: &mut Ground, plan: &Plan, voids: &Voids) -> Result<(
     Ok(())
 }
 
-fn proc(ground: &Ground, voids: &Voids) -> Result<(), SysError> {
-    let tree = mount::new("proc", &[], mount::READ_NOEXEC)?;
+/// Where sandboxes may be nested, a process has to write its own maps of ids. So `/proc` is writable there and each of
+/// its entries that is no process's is read-only; and as these mounts are locked, nobody inside can mount another one.
+fn proc(ground: &Ground, nested: bool, voids: &Voids) -> Result<(), SysError> {
+    let writable = Flags::MOUNT_ATTR_NOSUID | Flags::MOUNT_ATTR_NODEV | Flags::MOUNT_ATTR_NOEXEC;
+    let tree = mount::new("proc", &[], if nested { writable } else { mount::READ_NOEXEC })?;
     ground.attach(&tree, "proc")?;
+    if nested {
+        close_settings(&tree)?;
+    }
     for name in MASKED {
         let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let Ok(at) = rustix::fs::openat(&tree, name, flags, Mode::empty()) else { continue };
         mount::attach(voids.one(is_dir(&at)?)?, at, name)?;
+    }
+    Ok(())
+}
+
+/// Makes everything of `/proc` read-only that belongs to the machine and not to a process.
+fn close_settings(proc: &OwnedFd) -> Result<(), SysError> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let listed = rustix::fs::openat(proc, ".", flags, Mode::empty()).named("open", "/proc")?;
+    for entry in rustix::fs::Dir::read_from(&listed).named("readdir", "/proc")? {
+        let entry = entry.named("readdir", "/proc")?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let of_a_process = name.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+        if of_a_process || entry.file_type() == FileType::Symlink || MASKED.contains(&&*name) {
+            continue;
+        }
+        let source = mount::clone_tree(proc, Path::new(&name))?;
+        mount::set_tree(&source, mount::READ_NOEXEC, Flags::empty())?;
+        let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let at = rustix::fs::openat(proc, &*name, flags, Mode::empty()).named("open", &name)?;
+        mount::attach(source, at, &name)?;
     }
     Ok(())
 }

@@ -52,6 +52,7 @@ pub fn plan(script: &str) -> Plan {
         terminal: None,
         limits: Limits::default(),
         devices: Vec::new(),
+        nested: false,
         out_of_reach: Vec::new(),
     }
 }

@@ -4,7 +4,8 @@ use super::inference::Finished;
 use super::network::{Draft, ReadRule};
 use crate::network::{Form, Index, Ports, Target};
 use crate::pattern::{HostPattern, HttpPattern};
-use crate::problems::Problems;
+use crate::problems::{Problems, Span};
+use crate::process::ExecRules;
 use creel_types::Host;
 
 /// Reports rules and denies without effect.
@@ -24,6 +25,27 @@ pub(super) fn check(network: &Draft, inference: &Finished, problems: &mut Proble
                 .add(*span, format!("`{}` denies nothing: no rule admits it", deny.written))
                 .hint("leave it out; what no rule admits is refused");
         }
+    }
+}
+
+/// In a mount namespace of its own a process gives any file any name, and it may write the memory of others: who it is
+/// means nothing then.
+pub(super) fn nested(span: Span, network: &Draft, exec: &ExecRules, problems: &mut Problems) {
+    if exec.allow.is_some() || !exec.deny.is_empty() {
+        problems
+            .add(span, "`nested: true` beside `exec`: what may make mounts can give a program any name")
+            .hint("leave out one of the two");
+    }
+    if let Some(read) = network.rules.iter().find(|read| read.rule.from.0.is_some()) {
+        problems
+            .add(
+                span,
+                format!(
+                    "`nested: true` beside `from` in rule `{}`: what may make mounts can be any program",
+                    read.rule.id
+                ),
+            )
+            .hint("leave out one of the two");
     }
 }
 

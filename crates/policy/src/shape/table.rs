@@ -115,6 +115,12 @@ const PLACE: &[Field] = &[
 const PROCESS: &[Field] = &[
     field("limits", Object(LIMITS), "Resource limits of the whole sandbox.", LIMIT),
     field(
+        "nested",
+        Flag,
+        "true: programs may make sandboxes inside (bubblewrap, browsers): namespaces, and mounts in them. Not beside `exec` or `from`.",
+        RESTART,
+    ),
+    field(
         "exec",
         Object(EXEC),
         "Which programs may be executed. Absent: every program that can be seen.",
