@@ -248,6 +248,45 @@ fn no_shell_attack_gets_out() {
     assert!(failed.is_empty(), "{} of {} attacks:\n{}", failed.len(), ATTACKS.len(), failed.join("\n"));
 }
 
+/// What a nested sandbox is for, or costs: `docs/policy.md` says so.
+const NESTING: &[&str] = &[
+    "write into another process's memory",
+    "mount",
+    "make a namespace of one's own",
+    "hold a capability",
+    "chroot",
+    "set the clock or the host name",
+];
+
+#[test]
+fn no_shell_attack_gets_out_from_a_sandbox_within() {
+    if std::os::unix::fs::MetadataExt::uid(&fs::metadata("/proc/self").unwrap()) == 0 {
+        return; // root has no nested sandboxes, which `nested` tests
+    }
+    let scene = Scene::new().policy("process: { nested: true }");
+    let secret = scene.outside().join("secret");
+    fs::write(&secret, "s3cret").unwrap();
+    let prelude = format!(
+        "SECRET={}; DIR={}; OUTER={};\n",
+        secret.display(),
+        scene.outside().display(),
+        std::process::id()
+    );
+    let mut failed = Vec::new();
+    for attack in ATTACKS.iter().filter(|attack| !NESTING.contains(&attack.name)) {
+        let script = format!("{prelude}{}\ntrue", attack.script);
+        let mut command = scene.command();
+        let within = ["/usr/bin/unshare", "-Urm", "/bin/bash", "-c", &script, "attack"];
+        let command = command.env("WARDEN_SECRET", "1").args(within).arg(scene.workspace());
+        let shown = Shown::from(command.output().unwrap());
+        fs::remove_dir_all(scene.outside().join("record")).unwrap();
+        if shown.stdout.contains("OUT") || shown.code != 0 || made(&scene) {
+            failed.push(format!("{}: {shown:?}", attack.name));
+        }
+    }
+    assert!(failed.is_empty(), "{}", failed.join("\n"));
+}
+
 /// Whether something was written beside the workspace; it is gone afterwards.
 fn made(scene: &Scene) -> bool {
     fs::remove_file(scene.outside().join("made")).is_ok()
