@@ -2,7 +2,8 @@
 //!
 //! Pure: no clock, file, socket or thread. [`compile`] turns documents into a [`Policy`], which is immutable and is
 //! asked three questions in the life of a connection: [`Policy::connect`] (may this program go there by name?),
-//! [`Policy::permit`] (may that name be this address?) and [`Policy::request`] (may this request be made?). Every
+//! [`Policy::permit`] (may that name be this address?) and [`Policy::request`] (may this request be made?); and of each program
+//! [`Policy::execute`] (may it be executed?). Every
 //! refusal says what was compared, which rule came nearest, and the smallest change that would allow it.
 //!
 //! A document that cannot be read gives [`Errors`], never half a policy; [`Policy::refuse_all`] stands in for it.

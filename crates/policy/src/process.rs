@@ -26,6 +26,11 @@ impl Process {
         self.nested
     }
 
+    /// Whether any rule asks who executes, so that foreign code must be looked for in those.
+    pub fn exec_wants_parents(&self) -> bool {
+        self.exec.allow.iter().flatten().chain(&self.exec.deny).any(|entry| entry.from.is_said())
+    }
+
     /// The single files that rules name: what else leads to one of them is that program, too.
     pub fn exec_files(&self) -> &[String] {
         &self.exec.files

@@ -74,6 +74,19 @@ fn arguments_decide_where_a_rule_has_them() {
 }
 
 #[test]
+fn arguments_that_are_too_many_to_compare_count_as_denied_and_not_as_changed() {
+    let scene = scene("{ deny: [\"/usr/bin/env push\"] }");
+    let commands = [
+        "/usr/bin/true $(seq 1 20000)",
+        "/usr/bin/true $(seq 100000 150000)",
+        "/usr/bin/true $(printf %0100000d 1) $(printf %0100000d 2)",
+        "env true $(seq 1 1000)",
+        "env true $(seq 1 20000)",
+    ];
+    check(&scene.sh(&try_each(&commands)), &["0", "0", "0", "0", "126"]);
+}
+
+#[test]
 fn an_allow_list_admits_what_it_names_and_nothing_else() {
     let sh = true_name("/bin/sh");
     let scene = scene(&format!("{{ allow: [{sh}, /usr/bin/env, \"/usr/bin/uname -s\"] }}"));
@@ -123,6 +136,16 @@ fn who_executes_decides_where_a_rule_asks() {
         "{{ allow: [{sh}, /usr/bin/env, {{ run: /usr/bin/uname, from: [/usr/bin/env] }}] }}"
     ));
     check(&only.sh(&try_each(&["uname", "env uname"])), &["126", "0"]);
+}
+
+#[test]
+fn a_program_in_foreign_hands_lends_its_name_to_nobody() {
+    let sh = true_name("/bin/sh");
+    let scene = scene(&format!(
+        "{{ allow: [{sh}, /usr/bin/timeout, {{ run: /usr/bin/uname, from: [/usr/bin/timeout] }}] }}"
+    ));
+    let commands = ["timeout 9 uname", "LD_LIBRARY_PATH=. timeout 9 uname", "uname"];
+    check(&scene.sh(&try_each(&commands)), &["0", "126", "126"]);
 }
 
 #[test]

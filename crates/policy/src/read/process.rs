@@ -9,6 +9,9 @@ use crate::process::{Entry, ExecRules};
 use crate::yaml::Node;
 use crate::{Limits, Operator};
 
+/// Each is held against every program that is executed.
+const MOST: usize = 1024;
+
 /// What was read so far about what may be executed.
 #[derive(Default)]
 pub(super) struct Draft {
@@ -24,18 +27,20 @@ impl Draft {
                 .add(node.span, "`exec` without `allow` or `deny`")
                 .hint("leave it out to allow every program");
         }
-        for item in node.list("allow") {
-            let entry = self.entry(item, operator, problems);
-            self.allow.extend(entry.map(|entry| (item.span, entry)));
-        }
-        for item in node.list("deny") {
-            let entry = self.entry(item, operator, problems);
-            self.deny.extend(entry.map(|entry| (item.span, entry)));
+        for (key, is_deny) in [("allow", false), ("deny", true)] {
+            for item in node.list(key) {
+                if self.allow.len() + self.deny.len() == MOST {
+                    problems.add(item.span, format!("more than {MOST} entries in `exec`"));
+                    return;
+                }
+                let entry = self.entry(item, operator, problems).map(|entry| (item.span, entry));
+                if is_deny { self.deny.extend(entry) } else { self.allow.extend(entry) }
+            }
         }
     }
 
     /// The rules, with what can only be judged when all are known: an allow that a deny takes back whole.
-    pub(super) fn finish(self, problems: &mut Problems) -> ExecRules {
+    pub(super) fn finish(mut self, problems: &mut Problems) -> ExecRules {
         for (span, allow) in &self.allow {
             if let Some((by, _)) = self.deny.iter().find(|(_, deny)| deny.takes_all_of(allow)) {
                 let place = problems.place(*by);
@@ -44,6 +49,8 @@ impl Draft {
                     .hint(format!("the deny stands at {place}; leave one of the two out"));
             }
         }
+        self.files.sort();
+        self.files.dedup();
         let entries =
             |list: Vec<(Span, Entry)>| list.into_iter().map(|(_, entry)| entry).collect::<Box<[_]>>();
         let allow = (!self.allow.is_empty()).then(|| entries(self.allow));
@@ -68,8 +75,6 @@ impl Draft {
                 let written = path::expand(name, run.span, operator, problems)?;
                 self.files.push(written.to_string_lossy().into_owned());
             }
-            self.files.sort();
-            self.files.dedup();
         }
         let arguments = match ArgumentPattern::new(rest) {
             Ok(pattern) => (!rest.trim().is_empty()).then_some(pattern),

@@ -11,7 +11,7 @@
 use super::digests::Digests;
 use super::ground::Ground;
 use super::judgement;
-use super::launch::{COMPARED, Launch, Launched};
+use super::launch::{Launch, Launched};
 use crate::journal::Scribe;
 use creel_audit::{Argv, Exec};
 use creel_kernel::notify::{Answer, Call, Listener};
@@ -113,7 +113,10 @@ impl Holder {
         if !self.is_file(&entry, last) {
             return Some("another file was put in the place of the one that was judged");
         }
-        if entry.arguments(COMPARED).ok() != Some(last.command_line()) {
+        let judged = last.command_line();
+        // One byte more shows that there is nothing more.
+        let compared = judged.len() + usize::from(last.whole);
+        if entry.arguments(compared).ok() != Some(judged) {
             return Some("its arguments are not those that were judged");
         }
         let ground = Ground::of(process);

@@ -23,7 +23,7 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
 /// How many bytes of arguments, with a NUL behind each, are compared, and how many arguments.
-pub const COMPARED: usize = 128 * 1024;
+const COMPARED: usize = 128 * 1024;
 const MOST_ARGUMENTS: usize = 16 * 1024;
 /// The longest path, as the kernel bounds it.
 const LONGEST_PATH: usize = 4096;
@@ -91,14 +91,18 @@ impl Launch {
 }
 
 impl Launched {
-    /// The arguments as `/proc/PID/cmdline` shows them, as far as they are compared.
+    /// The arguments as `/proc/PID/cmdline` shows them, as far as they were read: if that is not to their end, the last
+    /// may be a piece of one.
     pub fn command_line(&self) -> Vec<u8> {
         let mut bytes = Vec::new();
         for argument in &self.arguments {
             bytes.extend_from_slice(argument);
             bytes.push(0);
         }
-        bytes.truncate(COMPARED);
+        if !self.whole {
+            bytes.pop();
+            bytes.truncate(COMPARED);
+        }
         bytes
     }
 }

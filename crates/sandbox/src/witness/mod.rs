@@ -29,8 +29,8 @@ use creel_kernel::notify::{Answer, Call, Listener};
 use creel_kernel::seccomp;
 use creel_net::synthetic::{self, Synthetic};
 use creel_policy::{Connect, Mode, Policy};
-use creel_proxy::{Journal, PolicyCell, Refused, Who};
-use creel_types::{Caller, Generation, Host};
+use creel_proxy::{InForce, Journal, PolicyCell, Refused, Who};
+use creel_types::{Caller, Host};
 use flows::Flows;
 use ground::Ground;
 use hold::{Hold, Judged};
@@ -247,9 +247,13 @@ impl Server {
     }
 
     fn execute(&mut self, call: &Call) -> Result<Option<Box<Judged>>, Errno> {
-        let caller = self.callers.of(call.thread);
-        let announced = self.callers.announced(call);
         let now = Arc::clone(&self.cell.load());
+        let caller = if now.policy.process().exec_wants_parents() {
+            self.callers.searched(call.thread)
+        } else {
+            self.callers.of(call.thread)
+        };
+        let announced = self.callers.announced(call);
         let mut memory = Memory::of(call.thread);
         let event = execution::read((call, &mut memory), &caller, self.callers.digests(), now.generation);
         let ordered = event.is_none() && announced.as_ref().is_some_and(|announced| announced.ordered);
@@ -270,16 +274,19 @@ impl Server {
             // What cannot be read cannot be judged.
             (_, Some(_), _) => Err(Errno::FAULT),
             (Some(event), None, _) => self.scribe.executed(event).map(|()| None).map_err(|_| Errno::IO),
-            (None, None, _) => self.carry_out(call, now.generation).map(|()| None),
+            (None, None, _) => self.carry_out(call, &now).map(|()| None),
         }
     }
 
     /// Only what init starts cannot be looked at: it is what the warden itself ordered.
-    fn carry_out(&self, call: &Call, generation: Generation) -> Result<(), Errno> {
+    fn carry_out(&self, call: &Call, now: &InForce) -> Result<(), Errno> {
         match self.ordered.lock().unwrap_or_else(PoisonError::into_inner).pop_front() {
-            Some(command) => {
-                self.scribe.executed(execution::ordered(call, &command, generation)).map_err(|_| Errno::IO)
-            }
+            Some(command) => self
+                .scribe
+                .executed(execution::ordered(call, &command, now.generation))
+                .map_err(|_| Errno::IO),
+            // Nothing was ordered, so it is not what the warden ordered.
+            None if now.policy.judges_exec() => Err(Errno::ACCESS),
             None => Ok(()),
         }
     }
