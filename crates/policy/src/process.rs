@@ -5,6 +5,7 @@ mod exec;
 pub use exec::Execute;
 pub(crate) use exec::{Entry, ExecRules};
 
+use crate::network::Program;
 pub use creel_types::Limits;
 
 /// The process layer.
@@ -24,6 +25,12 @@ impl Process {
     /// Whether sandboxes may be made inside: namespaces, and mounts in them.
     pub fn nested(&self) -> bool {
         self.nested
+    }
+
+    /// Whether any rule names a program by digest, so that its content counts.
+    pub fn exec_wants_digests(&self) -> bool {
+        let mut entries = self.exec.allow.iter().flatten().chain(&self.exec.deny);
+        entries.any(|entry| matches!(entry.program, Program::Digest(_)))
     }
 
     /// Whether any rule asks who executes, so that foreign code must be looked for in those.

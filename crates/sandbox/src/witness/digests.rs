@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use std::fs::File;
 use std::io::Read;
 use std::os::unix::fs::MetadataExt;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// The largest executable that is read, in bytes; of a larger one there is no digest.
 const LARGEST: i64 = 1 << 30;
@@ -34,6 +35,16 @@ impl State {
             modified: (stat.st_mtime, stat.st_mtime_nsec),
             changed: (stat.st_ctime, stat.st_ctime_nsec),
         }
+    }
+
+    /// Whether the file has been left alone for so long that another change would show in its times: on many kernels
+    /// they move in steps of some milliseconds, and two changes within one step look like one.
+    fn is_settled(&self) -> bool {
+        const STEP: Duration = Duration::from_secs(1);
+        let changed = u64::try_from(self.changed.0).ok().and_then(|seconds| {
+            UNIX_EPOCH.checked_add(Duration::from_secs(seconds) + Duration::from_nanos(self.changed.1))
+        });
+        changed.is_some_and(|changed| SystemTime::now().duration_since(changed).is_ok_and(|age| age >= STEP))
     }
 
     /// Which file it is.
@@ -80,7 +91,7 @@ impl Digests {
         }
         let digest = read(file)?;
         // A file that changed while it was read is read again next time.
-        if State::of(&fstat(file).ok()?) == state {
+        if State::of(&fstat(file).ok()?) == state && state.is_settled() {
             if self.known.len() >= MOST {
                 self.known.clear();
             }

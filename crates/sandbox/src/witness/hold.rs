@@ -8,7 +8,7 @@
 //! A thread of its own: tracing belongs to one thread, and a program that is slow to load keeps nobody's connection
 //! waiting.
 
-use super::digests::Digests;
+use super::digests::{Digests, State};
 use super::ground::Ground;
 use super::judgement;
 use super::launch::{Launch, Launched};
@@ -32,6 +32,8 @@ pub struct Judged {
     pub call: Call,
     pub launch: Launch,
     pub parents: Arc<Caller>,
+    /// Whether a rule asks for digests.
+    pub by_content: bool,
     /// What was written down about it.
     pub written: Exec,
 }
@@ -86,7 +88,7 @@ impl Holder {
     fn follow(&mut self, judged: &Judged) {
         loop {
             match trace::wait() {
-                Ok(Stop::Executed(process)) => match self.differs(process, &judged.launch) {
+                Ok(Stop::Executed(process)) => match self.differs(process, judged) {
                     None => {
                         let _ = trace::release(process, 0);
                         return;
@@ -107,16 +109,17 @@ impl Holder {
     }
 
     /// In what the program that stands ready differs from the one that was judged.
-    fn differs(&mut self, process: u32, launch: &Launch) -> Option<&'static str> {
+    fn differs(&mut self, process: u32, judged: &Judged) -> Option<&'static str> {
         let Ok(entry) = Entry::of(process) else { return Some("it cannot be looked at") };
+        let launch = &judged.launch;
         let Some(last) = launch.last() else { return Some("nothing was judged") };
-        if !self.is_file(&entry, last) {
+        if !self.is_file(&entry, last, judged.by_content) {
             return Some("another file was put in the place of the one that was judged");
         }
-        let judged = last.command_line();
+        let expected = last.command_line();
         // One byte more shows that there is nothing more.
-        let compared = judged.len() + usize::from(last.whole);
-        if entry.arguments(compared).ok() != Some(judged) {
+        let compared = expected.len() + usize::from(last.whole);
+        if entry.arguments(compared).ok() != Some(expected) {
             return Some("its arguments are not those that were judged");
         }
         let ground = Ground::of(process);
@@ -135,15 +138,14 @@ impl Holder {
             .then_some("another script was put in the place of the one that was judged")
     }
 
-    /// Whether the process runs this file, with the content that was judged.
-    fn is_file(&mut self, entry: &Entry, judged: &Launched) -> bool {
-        use super::digests::State;
+    /// Whether the process runs this file, with the content that was judged, where content counts. The kernel lets
+    /// nobody write what is being executed.
+    fn is_file(&mut self, entry: &Entry, judged: &Launched, by_content: bool) -> bool {
         let Ok(stat) = entry.executable() else { return false };
-        let state = State::of(&stat);
-        state == judged.state
-            || (state.file() == judged.state.file()
-                && judged.digest.is_some()
-                && entry.open_executable().ok().and_then(|file| self.digests.of(&file)) == judged.digest)
+        if State::of(&stat).file() != judged.state.file() {
+            return false;
+        }
+        !by_content || entry.open_executable().ok().and_then(|file| self.digests.of(&file)) == judged.digest
     }
 
     fn write(&self, judged: &Judged, seen: &Exec, why: &str) {

@@ -314,7 +314,9 @@ impl Server {
                 event.rule = rule.map(|rule| rule.to_string());
                 self.scribe.executed(event.clone()).map_err(|_| Errno::IO)?;
                 let launch = launch.ok().filter(|_| !observed);
-                Ok(launch.map(|launch| Box::new(Judged { call: *call, launch, parents, written: event })))
+                let by_content = policy.process().exec_wants_digests();
+                let judged = |launch| Judged { call: *call, launch, parents, by_content, written: event };
+                Ok(launch.map(|launch| Box::new(judged(launch))))
             }
             (Err(refusal), _) => {
                 self.scribe.execution_refused(event, &refusal, observed).map_err(|_| Errno::IO)?;
