@@ -321,12 +321,23 @@ fn steps(before: &[Place], after: &[Place]) -> Vec<Step> {
         |at: &std::path::Path| after.iter().any(|p| fresh(p) && at != p.at && at.starts_with(&p.at));
     for place in after {
         if fresh(place) || beneath(&place.at) || below_fresh(&place.at) {
-            steps.push(Step::Add { at: place.at.clone(), what: (&place.what).into() });
+            let at = place.at.clone();
+            steps.push(match &place.what {
+                // What is not there need not be hidden; elsewhere that it went is the agent's doing.
+                What::Hidden if !lies_in_a_grant(after, &at) => Step::Mask { at },
+                what => Step::Add { at, what: what.into() },
+            });
         }
     }
     // What can be refused by the kernel goes first, while there is nothing to take back.
     narrowed.extend(steps);
     narrowed
+}
+
+/// Whether the nearest place above `at` shows the host's files, so that what the plan found there is there inside.
+fn lies_in_a_grant(after: &[Place], at: &std::path::Path) -> bool {
+    let above = after.iter().rev().find(|place| place.at != at && at.starts_with(&place.at));
+    above.is_some_and(|place| !matches!(place.what, What::Scratch | What::Hidden))
 }
 
 /// Whether the nearest place above `at` is the sandbox's own, so that its mount point was made for it.

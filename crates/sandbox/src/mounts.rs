@@ -47,7 +47,7 @@ pub enum Step {
         /// Whether nothing may still be in use there: not where what appears instead allows as much.
         idle: bool,
     },
-    /// What appeared under a name that is hidden is covered, if it is still there.
+    /// What has a name that is hidden is covered, if it is there.
     Mask {
         /// Where, inside.
         at: PathBuf,
