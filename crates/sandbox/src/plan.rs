@@ -162,7 +162,12 @@ fn place(
     if grant.access != Access::Hide {
         forbid(&source, grant, reserved)?;
     }
-    Ok(Some(Place { at: position(grant, filesystem, &source), what }))
+    let at = position(grant, filesystem, &source, &writable).map_err(|(link, to)| PlanError::Planted {
+        path: grant.path.clone(),
+        link,
+        to,
+    })?;
+    Ok(Some(Place { at, what }))
 }
 
 /// Where what may be missing stands, of that which is there. What cannot be granted is left out, as if it were missing.
@@ -187,14 +192,23 @@ fn writable_root(dir: &Path, filesystem: &Filesystem, reserved: &Reserved<'_>) -
 
 /// Where a grant stands inside. Within another grant the host's own links are there to lead to it, so it stands where
 /// they lead; elsewhere it stands under the name that the policy gives it, below a parent that is no link.
-fn position(grant: &Grant, filesystem: &Filesystem, source: &Path) -> PathBuf {
+///
+/// The parent is followed a second time, and a sandbox may have put a link there since: then it would choose where its
+/// own files appear, over the system's programs for one. Such a link is refused, with where it leads.
+fn position(
+    grant: &Grant,
+    filesystem: &Filesystem,
+    source: &Path,
+    writable: &dyn Fn(&Path) -> Option<PathBuf>,
+) -> Result<PathBuf, (PathBuf, PathBuf)> {
     let shown = |access| matches!(access, Some(Access::Read | Access::Review | Access::Write));
     let (Some(parent), Some(name)) = (grant.path.parent(), grant.path.file_name()) else {
-        return source.to_owned();
+        return Ok(source.to_owned());
     };
-    match parent.canonicalize() {
-        Ok(parent) if !shown(filesystem.access(&parent)) => parent.join(name),
-        _ => source.to_owned(),
+    match links::follow(parent, writable) {
+        Err(Astray::Planted { link, to }) => Err((link, to)),
+        Ok(parent) if !shown(filesystem.access(&parent)) => Ok(parent.join(name)),
+        _ => Ok(source.to_owned()),
     }
 }
 
