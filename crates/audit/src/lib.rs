@@ -32,7 +32,7 @@ pub use event::{
 pub use filter::{Filter, Unknown};
 pub use line::{Header, MAX_LINE};
 pub use read::{Entry, ReadError, Reader, read};
-pub use record::{About, CHECKPOINT_EVERY, FILE_NAME, Record, RecordError};
+pub use record::{About, CHECKPOINT_EVERY, Cutter, FILE_NAME, Record, RecordError, cut_unfinished_line};
 pub use redact::{Argv, Target};
 pub use render::{Colour, render};
 pub use text::{of_os as text_of_os, of_path as text_of_path};

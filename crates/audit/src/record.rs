@@ -12,6 +12,7 @@ use crate::sink::{self, Sink};
 use creel_types::{Digest, SandboxId, SandboxName};
 use serde::Serialize;
 use std::io;
+use std::os::fd::RawFd;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -53,6 +54,9 @@ pub struct Record {
     state: Mutex<State>,
 }
 
+/// Cuts an unfinished line off a record in this process's stead.
+pub type Cutter = Box<dyn FnMut() -> io::Result<()> + Send>;
+
 struct State {
     sink: Box<dyn Sink>,
     signer: Signer,
@@ -60,6 +64,8 @@ struct State {
     seq: u64,
     prev: Digest,
     condition: Condition,
+    /// Cuts an unfinished line off, where this process cannot do it itself.
+    cutter: Option<Cutter>,
     /// Whole lines that wait to be written, and how many they are.
     waiting: Vec<u8>,
     lines: u64,
@@ -106,6 +112,7 @@ impl Record {
             seq: 0,
             prev: line::NO_PREVIOUS,
             condition: Condition::Good,
+            cutter: None,
             waiting: Vec::with_capacity(2 * USUAL_LINE),
             lines: 0,
             written: Written { seq: 0, prev: line::NO_PREVIOUS, length: 0 },
@@ -126,6 +133,17 @@ impl Record {
     /// The key that verifies the checkpoints. Keep it apart from the record: it is what ties the file to this run.
     pub fn public_key(&self) -> PublicKey {
         self.public_key
+    }
+
+    /// From now on an unfinished line is cut off by `cutter`, in a process that may do so (see
+    /// [`cut_unfinished_line`]).
+    pub fn cut_by(&self, cutter: Cutter) {
+        self.lock().cutter = Some(cutter);
+    }
+
+    /// The descriptor that is written to, where it is a file.
+    pub fn descriptor(&self) -> Option<RawFd> {
+        self.lock().sink.descriptor()
     }
 
     /// Whether appends fail because a write failed. A sandbox whose record is broken admits nothing.
@@ -289,7 +307,11 @@ impl Record {
         }
         match state.sink.write(&state.waiting) {
             Ok(wrote) if wrote == state.waiting.len() => {}
-            Ok(wrote) => return Err(self.broke(state, short_write(wrote, state.waiting.len()))),
+            Ok(wrote) => {
+                let short = short_write(wrote, state.waiting.len());
+                keep(state, wrote);
+                return Err(self.broke(state, short));
+            }
             Err(source) => return Err(self.broke(state, source)),
         }
         let length = state.written.length + state.waiting.len() as u64;
@@ -318,9 +340,19 @@ impl Record {
         let found = state.sink.length().map_err(write_error)?;
         let expected = state.written.length;
         if found < expected {
-            return Err(RecordError::Tampered { path: self.path.clone(), expected, found });
+            return Err(self.tampered(state, found));
         }
-        state.sink.truncate(expected).map_err(write_error)
+        let cut = match &mut state.cutter {
+            None => state.sink.truncate(expected),
+            Some(cutter) => cutter(),
+        };
+        cut.map_err(write_error)?;
+        let found = state.sink.length().map_err(write_error)?;
+        if found == expected { Ok(()) } else { Err(self.tampered(state, found)) }
+    }
+
+    fn tampered(&self, state: &State, found: u64) -> RecordError {
+        RecordError::Tampered { path: self.path.clone(), expected: state.written.length, found }
     }
 }
 
@@ -329,6 +361,19 @@ impl Drop for Record {
         // Nobody is left to be told that it failed; the chain shows where the record ends.
         let _ = self.write_waiting();
     }
+}
+
+/// Cuts off what follows the last whole line of a record: that, and nothing else, can be taken from a record by whoever
+/// can only ask for it.
+pub fn cut_unfinished_line(path: &Path) -> io::Result<()> {
+    use std::os::unix::fs::FileExt;
+    let file = std::fs::OpenOptions::new().read(true).write(true).open(path)?;
+    let length = file.metadata()?.len();
+    let from = length.saturating_sub(MAX_LINE as u64 + 1);
+    let mut tail = vec![0; usize::try_from(length - from).map_err(io::Error::other)?];
+    file.read_exact_at(&mut tail, from)?;
+    let end = tail.iter().rposition(|&byte| byte == b'\n').ok_or(io::ErrorKind::InvalidData)?;
+    file.set_len(from + end as u64 + 1)
 }
 
 impl std::fmt::Debug for Record {
@@ -358,6 +403,21 @@ fn end_line(state: &mut State, start: usize) -> Result<(), RecordError> {
     state.waiting.push(b'\n');
     (state.seq, state.lines) = (state.seq + 1, state.lines + 1);
     Ok(())
+}
+
+/// Keeps, of the lines that waited, those that are whole in the first `wrote` bytes; of a record only what follows its
+/// last whole line is ever cut off.
+fn keep(state: &mut State, wrote: usize) {
+    let whole = &state.waiting[..wrote.min(state.waiting.len())];
+    let Some(end) = whole.iter().rposition(|&byte| byte == b'\n') else { return };
+    let start = whole[..end].iter().rposition(|&byte| byte == b'\n').map_or(0, |before| before + 1);
+    let lines = whole.iter().filter(|&&byte| byte == b'\n').count() as u64;
+    state.written = Written {
+        seq: state.written.seq + lines,
+        prev: line::digest(&whole[start..end]),
+        length: state.written.length + end as u64 + 1,
+    };
+    state.lines = state.lines.saturating_sub(lines);
 }
 
 fn source<'a>(about: &'a About, id: &'a str) -> ocsf::Source<'a> {

@@ -2,6 +2,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
+use std::os::fd::{AsRawFd, RawFd};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
@@ -18,6 +19,11 @@ pub(crate) trait Sink: Send {
 
     /// Returns when everything is on stable storage.
     fn sync(&mut self) -> io::Result<()>;
+
+    /// Its descriptor, where it has one.
+    fn descriptor(&self) -> Option<RawFd> {
+        None
+    }
 }
 
 /// Creates the file of a record: new, for its owner alone, append-only for every writer, not inherited by programs
@@ -46,5 +52,9 @@ impl Sink for File {
 
     fn sync(&mut self) -> io::Result<()> {
         self.sync_data()
+    }
+
+    fn descriptor(&self) -> Option<RawFd> {
+        Some(self.as_raw_fd())
     }
 }

@@ -5,16 +5,16 @@ use creel_kernel::bpf::{Assembler, Instruction, Label, NotAProgram};
 use creel_kernel::seccomp::verdict;
 
 /// Offsets in `struct seccomp_data`.
-const NUMBER: u32 = 0;
-const ARCH: u32 = 4;
+pub(crate) const NUMBER: u32 = 0;
+pub(crate) const ARCH: u32 = 4;
 
 /// Offset of the low half of an argument. The kernel itself looks only at the low half of those that are checked here.
-const fn argument(index: u32) -> u32 {
+pub(crate) const fn argument(index: u32) -> u32 {
     let low = if cfg!(target_endian = "big") { 4 } else { 0 };
     16 + 8 * index + low
 }
 
-const NAMESPACES: u32 = (libc::CLONE_NEWUSER
+pub(crate) const NAMESPACES: u32 = (libc::CLONE_NEWUSER
     | libc::CLONE_NEWPID
     | libc::CLONE_NEWNS
     | libc::CLONE_NEWNET
@@ -35,7 +35,7 @@ const PERSONALITIES: [u32; 5] = [0, 8, 0x0002_0000, 0x0002_0008, u32::MAX];
 const ENOSYS: u32 = refuse(libc::ENOSYS);
 const EPERM: u32 = refuse(libc::EPERM);
 
-const fn refuse(errno: i32) -> u32 {
+pub(crate) const fn refuse(errno: i32) -> u32 {
     verdict::errno(errno as u16)
 }
 
@@ -158,7 +158,7 @@ fn none_of(a: &mut Assembler, bits: u32) {
 }
 
 /// Allows the call when the argument is one of the values.
-fn one_of(a: &mut Assembler, index: u32, values: &[u32], otherwise: u32) {
+pub(crate) fn one_of(a: &mut Assembler, index: u32, values: &[u32], otherwise: u32) {
     let good = a.label();
     a.load(argument(index));
     values.iter().for_each(|&value| a.if_equal(value, good));
@@ -184,7 +184,7 @@ fn compile_socket(a: &mut Assembler) {
 }
 
 /// Streams are TCP and datagrams UDP, and there is nothing else: no raw packets, no ping sockets, no SCTP.
-fn compile_internet(a: &mut Assembler) {
+pub(crate) fn compile_internet(a: &mut Assembler) {
     /// `SOCK_TYPE_MASK`: above it are `SOCK_NONBLOCK` and `SOCK_CLOEXEC`.
     const TYPE: u32 = 0xf;
     let (stream, datagram) = (a.label(), a.label());

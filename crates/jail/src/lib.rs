@@ -15,6 +15,7 @@ mod birth;
 mod command;
 mod domain;
 mod error;
+pub mod exit;
 mod filter;
 mod init;
 pub mod link;

@@ -3,8 +3,8 @@
 
 use crate::SysError;
 use landlock::{
-    ABI, Access, AccessFs, CompatLevel, Compatible, LandlockStatus, PathBeneath, PathFd, Ruleset,
-    RulesetAttr, RulesetCreatedAttr, Scope,
+    ABI, Access, AccessFs, AccessNet, BitFlags, CompatLevel, Compatible, LandlockStatus, PathBeneath, PathFd,
+    Ruleset, RulesetAttr, RulesetCreatedAttr, Scope,
 };
 use rustix::io::Errno;
 use std::path::{Path, PathBuf};
@@ -21,6 +21,8 @@ pub enum Right {
     Read,
     /// That, and executing.
     ReadExecute,
+    /// Reading one file.
+    ReadFile,
     /// Reading and executing one file.
     File,
     /// Reading and writing what exists, and `ioctl` on devices.
@@ -30,12 +32,13 @@ pub enum Right {
 }
 
 impl Right {
-    fn access(self) -> landlock::BitFlags<AccessFs> {
+    fn access(self) -> BitFlags<AccessFs> {
         use AccessFs as A;
         match self {
             Self::List => A::ReadDir.into(),
             Self::Read => A::ReadDir | A::ReadFile,
             Self::ReadExecute => A::ReadDir | A::ReadFile | A::Execute,
+            Self::ReadFile => A::ReadFile.into(),
             Self::File => A::ReadFile | A::Execute,
             Self::Devices => A::ReadDir | A::ReadFile | A::WriteFile | A::Truncate | A::IoctlDev,
             Self::All => A::from_all(NEWEST),
@@ -60,9 +63,19 @@ impl Domain {
 /// Confines this process, and all that it starts, to the rules. Needs `no_new_privs`. A kernel without Landlock is an
 /// error; a rule on a path that is not there is one, too.
 pub fn confine(rules: &[(PathBuf, Right)]) -> Result<Domain, SysError> {
+    restrict(rules, BitFlags::EMPTY)
+}
+
+/// The same, and no TCP port can be bound (ABI 4 and later).
+pub fn confine_unbound(rules: &[(PathBuf, Right)]) -> Result<Domain, SysError> {
+    restrict(rules, AccessNet::BindTcp.into())
+}
+
+fn restrict(rules: &[(PathBuf, Right)], net: BitFlags<AccessNet>) -> Result<Domain, SysError> {
     let ruleset = Ruleset::default()
         .set_compatibility(CompatLevel::BestEffort)
         .handle_access(AccessFs::from_all(NEWEST))
+        .and_then(|r| if net.is_empty() { Ok(r) } else { r.handle_access(net) })
         .and_then(|r| r.scope(Scope::AbstractUnixSocket | Scope::Signal))
         .and_then(Ruleset::create)
         .map_err(|e| failure("landlock_create_ruleset", "everything", &e))?;

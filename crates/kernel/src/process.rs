@@ -156,6 +156,26 @@ pub fn drop_privileges() -> Result<(), SysError> {
     rustix::thread::set_capabilities(None, sets).named("capset", "nothing")
 }
 
+/// The same for a process outside any sandbox: what only `CAP_SETPCAP` may give up (the bounding set, the secure bits)
+/// is given up where the caller has it. Who has it not gains nothing by them, as nothing is gained by `exec` any more.
+pub fn renounce() -> Result<(), SysError> {
+    use rustix::thread::{CapabilitySet, CapabilitySets};
+    let effective = rustix::thread::capabilities(None).named("capget", "own")?.effective;
+    if effective.contains(CapabilitySet::SETPCAP) {
+        return drop_privileges();
+    }
+    rustix::thread::set_no_new_privs(true).named("prctl", "PR_SET_NO_NEW_PRIVS")?;
+    rustix::thread::clear_ambient_capability_set().named("prctl", "PR_CAP_AMBIENT_CLEAR_ALL")?;
+    let none = CapabilitySet::empty();
+    let sets = CapabilitySets { effective: none, permitted: none, inheritable: none };
+    rustix::thread::set_capabilities(None, sets).named("capset", "nothing")
+}
+
+/// Gives the calling thread a name that `/proc` and `ps` show.
+pub fn name(name: &CStr) -> Result<(), SysError> {
+    rustix::thread::set_name(name).named("prctl", "PR_SET_NAME")
+}
+
 fn drop_bounding_set() -> Result<(), SysError> {
     for number in 0..64 {
         // SAFETY: the call takes numbers only.

@@ -47,17 +47,27 @@ pub fn install_with_listener(filter: &[Instruction]) -> Result<OwnedFd, SysError
     }
 }
 
+/// Installs the filter on this thread and all that it starts. The thread must have `no_new_privs`.
+pub fn install_alone(filter: &[Instruction]) -> Result<(), SysError> {
+    load(filter, 0).map(drop)
+}
+
 fn install(filter: &[Instruction], flags: libc::c_ulong) -> Result<OwnedFd, SysError> {
+    let fd = load(filter, flags)?;
+    // SAFETY: with NEW_LISTENER the result is a new descriptor that nothing else owns.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+fn load(filter: &[Instruction], flags: libc::c_ulong) -> Result<RawFd, SysError> {
     let length = u16::try_from(filter.len()).map_err(|_| {
         SysError::new("seccomp", format_args!("{} instructions", filter.len()), Errno::TOOBIG)
     })?;
     let program = Program { length, instructions: filter.as_ptr() };
     // SAFETY: the program is live, has the layout of sock_fprog, and its length is that of the slice.
-    let fd =
+    let result =
         unsafe { libc::syscall(libc::SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER, flags, &raw const program) };
-    if fd < 0 {
+    if result < 0 {
         return Err(SysError::last("seccomp", format_args!("a filter of {length} instructions")));
     }
-    // SAFETY: with NEW_LISTENER the result is a new descriptor that nothing else owns.
-    Ok(unsafe { OwnedFd::from_raw_fd(fd as RawFd) })
+    Ok(result as RawFd)
 }

@@ -131,6 +131,10 @@ impl Network {
         wants
     }
 
+    pub(crate) fn wants_callers(&self) -> bool {
+        self.rules.iter().any(|rule| rule.from.is_said())
+    }
+
     fn denied(&self, host: &Host, port: u16) -> Option<&Target> {
         let mut found = None;
         self.deny_index.each(host, port, |at| found = lowest(found, at));

@@ -155,6 +155,11 @@ impl Policy {
         self.network.wants_caller(host, port)
     }
 
+    /// Whether any rule at all asks who calls, for whoever does not know yet which name is meant.
+    pub fn wants_callers(&self) -> bool {
+        self.network.wants_callers()
+    }
+
     /// The inference backend of this name.
     pub fn backend(&self, name: &str) -> Option<&Backend> {
         self.inference.backends.iter().find(|b| b.name == name)

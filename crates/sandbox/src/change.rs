@@ -5,9 +5,10 @@
 
 mod appear;
 
+use crate::exit::afar::{Conversation, Unready};
 use crate::journal::Scribe;
 use crate::limits::Bounded;
-use crate::models::Switch;
+use crate::models;
 use crate::mounts::masks::Mounted;
 use crate::mounts::{Mounts, Shown, Step, Trouble};
 use crate::plan::{self, Reserved};
@@ -20,7 +21,7 @@ use creel_api::plan::{Place, What};
 use creel_audit as audit;
 use creel_audit::Event;
 use creel_policy::{Access, Policy, Resolution};
-use creel_proxy::{Exit, PolicyCell};
+use creel_proxy::PolicyCell;
 use creel_types::{Digest, Generation};
 use sha2::{Digest as _, Sha256};
 use std::path::PathBuf;
@@ -42,8 +43,7 @@ pub struct Change {
     record: PathBuf,
     layer: PathBuf,
     cell: Arc<PolicyCell>,
-    exit: Arc<Exit>,
-    models: Arc<Switch>,
+    exit: Arc<Conversation>,
     scribe: Arc<Scribe>,
     mounts: Arc<Mounts>,
     bounded: Bounded,
@@ -72,8 +72,7 @@ impl Change {
     pub fn new(
         prepared: &Prepared,
         cell: Arc<PolicyCell>,
-        exit: Arc<Exit>,
-        models: Arc<Switch>,
+        exit: Arc<Conversation>,
         parts: (Arc<Scribe>, Mounts, Bounded),
     ) -> Self {
         let (scribe, mounts, bounded) = parts;
@@ -98,7 +97,6 @@ impl Change {
             layer: prepared.layer.clone(),
             cell,
             exit,
-            models,
             scribe,
             mounts: Arc::new(mounts),
             bounded,
@@ -157,7 +155,8 @@ impl Change {
     }
 
     async fn try_set(&mut self, documents: Vec<Document>, force: bool) -> Result<Vec<Applied>, Refused> {
-        let policy = policies::compile_for(&documents, &self.workspace, &self.resolve, self.links.clone())
+        let on = (&*self.workspace, &*self.resolve, self.links.clone());
+        let (policy, included) = policies::compile_and_keep(&documents, on)
             .map_err(|error| Refused::lines("the policy has errors", &error))?;
         let (limits_now, limits_next) =
             (self.policy.process().limits().clone(), policy.process().limits().clone());
@@ -188,10 +187,10 @@ impl Change {
                 vec!["keep `filesystem: workspace:` as it is, or start the sandbox anew".into()],
             ));
         }
-        let ready = self
-            .models
-            .prepare(&policy)
+        let key = models::find_key(&policy)
             .map_err(|error| Refused::lines("a model backend cannot be used", &error))?;
+        let sent = documents.clone();
+        self.ask_exit(move |exit| exit.prepare(sent, included, key.as_ref())).await?;
         let places = plan::places(policy.filesystem(), &self.user, &self.reserved())
             .map_err(|error| Refused::lines("the files cannot be granted", &error))?;
         if policy.process().nested() && places != self.places {
@@ -208,19 +207,11 @@ impl Change {
             .map_err(|why| Refused(format!("the limits could not be changed: {why}"), Vec::new()))?;
         let process = Applied { layer: "process".into(), did, took: began.elapsed() };
         let began = Instant::now();
-        let policy = Arc::new(policy);
-        self.models.put(ready);
-        self.cell.swap(self.generation().next(), Arc::clone(&policy));
-        let judged = self.exit.rejudge();
-        let mut did: Vec<String> = judged
-            .cut
-            .iter()
-            .map(|cut| match &cut.request {
-                Some(request) => format!("cut {request} to {}: {}", cut.to, cut.why),
-                None => format!("cut connection {} to {}: {}", cut.connection, cut.to, cut.why),
-            })
-            .collect();
-        did.push(format!("{} open connections go on", judged.kept));
+        let (policy, next) = (Arc::new(policy), self.generation().next());
+        // The witness first: until the exit has switched, it may only say more than is asked of it.
+        self.cell.swap(next, Arc::clone(&policy));
+        let (mut did, kept) = self.ask_exit(move |exit| exit.switch(next)).await?;
+        did.push(format!("{kept} open connections go on"));
         let network = Applied { layer: "network".into(), did, took: began.elapsed() };
         (self.documents, self.policy, self.places) = (documents, policy, places);
         self.watch_anew();
@@ -234,6 +225,19 @@ impl Change {
             images: self.images.as_deref(),
             before: &self.places,
             layer: &self.layer,
+        }
+    }
+
+    /// Asks the exit, which may take its time.
+    async fn ask_exit<T: Send + 'static>(
+        &self,
+        ask: impl FnOnce(&Conversation) -> Result<T, Unready> + Send + 'static,
+    ) -> Result<T, Refused> {
+        let exit = Arc::clone(&self.exit);
+        match tokio::task::spawn_blocking(move || ask(&exit)).await {
+            Ok(Ok(answer)) => Ok(answer),
+            Ok(Err(Unready { why, details })) => Err(Refused(why, details)),
+            Err(error) => Err(Refused(format!("the change broke off: {error}"), Vec::new())),
         }
     }
 

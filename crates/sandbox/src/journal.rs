@@ -1,5 +1,6 @@
 //! What the proxy and the witness report, written down as events of the record.
 
+use crate::exit::afar::Conversation;
 use creel_audit as audit;
 use creel_audit::{Actor, Behind, Disposition, Event, Handling, Phase, Record, Target};
 use creel_proxy::{
@@ -13,11 +14,19 @@ use std::time::Duration;
 
 /// The record as the proxy knows it.
 pub struct Scribe {
-    record: Behind,
+    paper: Paper,
     cell: Arc<PolicyCell>,
     refusals: AtomicU64,
     /// By their numbers, the connections that were admitted and are not over.
     open: Mutex<HashMap<u64, Open>>,
+}
+
+/// Where it is written.
+enum Paper {
+    /// Into the record.
+    Record(Behind),
+    /// By the exit, which has the record.
+    Afar(Arc<Conversation>),
 }
 
 /// What is kept of a connection while it lasts.
@@ -32,7 +41,16 @@ struct Open {
 impl Scribe {
     /// Writes into `record`; `cell` tells whether a refusal is carried out.
     pub fn new(record: Arc<Record>, cell: Arc<PolicyCell>) -> Self {
-        Self { record: Behind::new(record), cell, refusals: AtomicU64::new(0), open: Mutex::default() }
+        Self::on(Paper::Record(Behind::new(record)), cell)
+    }
+
+    /// Has everything written by the exit.
+    pub fn afar(exit: Arc<Conversation>, cell: Arc<PolicyCell>) -> Self {
+        Self::on(Paper::Afar(exit), cell)
+    }
+
+    fn on(paper: Paper, cell: Arc<PolicyCell>) -> Self {
+        Self { paper, cell, refusals: AtomicU64::new(0), open: Mutex::default() }
     }
 
     fn open(&self) -> MutexGuard<'_, HashMap<u64, Open>> {
@@ -49,21 +67,30 @@ impl Scribe {
 
     /// Writes down what is about to happen, or did: it is written when this returns.
     fn write(&self, event: &Event) -> Result<(), JournalError> {
-        self.mend()?;
-        self.record.record().append(event).map(drop).map_err(|error| said(&error))
+        match &self.paper {
+            Paper::Record(behind) => {
+                mend(behind.record())?;
+                behind.record().append(event).map(drop).map_err(|error| said(&error))
+            }
+            Paper::Afar(exit) => exit.write(event),
+        }
     }
 
     /// Writes down how something ended that was written down before it began. Nobody waits for it to be written.
     fn write_end(&self, event: &Event) -> Result<(), JournalError> {
-        self.mend()?;
-        self.record.append(event).map_err(|error| said(&error))
+        match &self.paper {
+            Paper::Record(behind) => {
+                mend(behind.record())?;
+                behind.append(event).map_err(|error| said(&error))
+            }
+            Paper::Afar(exit) => exit.write(event),
+        }
     }
+}
 
-    /// A disk that was full may have room again; until then this fails and nothing is admitted.
-    fn mend(&self) -> Result<(), JournalError> {
-        let record = self.record.record();
-        if record.is_broken() { record.recover().map_err(|error| said(&error)) } else { Ok(()) }
-    }
+/// A disk that was full may have room again; until then this fails and nothing is admitted.
+fn mend(record: &Record) -> Result<(), JournalError> {
+    if record.is_broken() { record.recover().map_err(|error| said(&error)) } else { Ok(()) }
 }
 
 fn said(error: &audit::RecordError) -> JournalError {
@@ -259,9 +286,13 @@ impl Scribe {
         self.write_end(&Event::ModelCall(call))
     }
 
-    /// How much was refused so far.
+    /// How much was refused so far; of what the exit refused, how much it was at the last event.
     pub fn refusals(&self) -> u64 {
-        self.refusals.load(Ordering::Relaxed)
+        let afar = match &self.paper {
+            Paper::Record(_) => 0,
+            Paper::Afar(exit) => exit.refusals(),
+        };
+        self.refusals.load(Ordering::Relaxed) + afar
     }
 
     /// The policy in force.

@@ -13,6 +13,7 @@ mod devices;
 pub mod doctor;
 mod environment;
 mod etc;
+mod exit;
 pub mod finisher;
 mod jobs;
 mod journal;
@@ -125,6 +126,12 @@ pub enum RunError {
     /// No event loop.
     #[error("cannot start the warden")]
     Runtime(#[source] io::Error),
+    /// The exit cannot be parted from the warden.
+    #[error("cannot start the sandbox's exit")]
+    Exit(#[source] creel_kernel::SysError),
+    /// The exit is not confined, so it serves nothing.
+    #[error("the sandbox's exit does not serve: {0}")]
+    ExitSilent(String),
     /// The terminal cannot be lent.
     #[error("cannot use the terminal")]
     Terminal(#[source] io::Error),

@@ -58,21 +58,16 @@ impl Switch {
         Self { now: ArcSwap::from_pointee(None), outward, cell, scribe }
     }
 
-    /// Reads the keys that `policy` asks for and makes its models ready.
-    pub fn prepare(&self, policy: &Policy) -> Result<Ready, ModelsError> {
-        let default = policy.inference().route("default").and_then(|route| route.models.first());
-        let Some((found, asked)) =
-            default.and_then(|model| Some((policy.backend(&model.backend)?, model.model.clone())))
-        else {
-            return Ok(Ready(None));
-        };
+    /// Makes the models of `policy` ready, with the key from [`find_key`].
+    pub fn prepare(&self, policy: &Policy, key: Option<Secret>) -> Result<Ready, ModelsError> {
+        let Some((found, asked)) = served(policy) else { return Ok(Ready(None)) };
         let base = found.base_url.to_string().parse()?;
         let speaks = match found.api {
             Api::OpenAi => Speaks::OpenAi,
             Api::Anthropic => Speaks::Anthropic,
             Api::Auto => Speaks::Both,
         };
-        let backend = Backend::new(&found.name, base, speaks, key(found)?.as_ref())?;
+        let backend = Backend::new(&found.name, base, speaks, key.as_ref())?;
         let (cell, scribe) = (Arc::clone(&self.cell), Arc::clone(&self.scribe));
         let told = move |call: &Call| {
             let event = call.record(cell.generation().0, None);
@@ -87,6 +82,17 @@ impl Switch {
     pub fn put(&self, ready: Ready) {
         self.now.store(Arc::new(ready.0));
     }
+}
+
+/// The backend that answers model calls, and the model that it is asked for.
+fn served(policy: &Policy) -> Option<(&creel_policy::Backend, Option<String>)> {
+    let model = policy.inference().route("default")?.models.first()?;
+    Some((policy.backend(&model.backend)?, model.model.clone()))
+}
+
+/// Reads the key that `policy` asks for, before whoever uses it can read no file any more.
+pub fn find_key(policy: &Policy) -> Result<Option<Secret>, ModelsError> {
+    served(policy).map_or(Ok(None), |(backend, _)| key(backend))
 }
 
 /// Reads a key where the policy says it is. The policy never holds one.

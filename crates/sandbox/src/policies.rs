@@ -2,6 +2,8 @@
 
 use creel_api::control;
 use creel_policy::{Document, Errors, Links, Operator, Policy, Resolution};
+use serde::{Deserialize, Serialize};
+use std::cell::RefCell;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -43,6 +45,52 @@ pub fn compile_for(
     resolve: &[Resolution],
     links: Links,
 ) -> Result<Policy, CompileError> {
+    compile_with(documents, (workspace, resolve, links), &load)
+}
+
+/// The same, and what was included on the way, for somebody else to compile the same.
+pub fn compile_and_keep(
+    documents: &[control::Document],
+    on: (&Path, &[Resolution], Links),
+) -> Result<(Policy, Vec<Included>), CompileError> {
+    let kept = RefCell::new(Vec::new());
+    let policy = compile_with(documents, on, &|name, base| {
+        let document = load(name, base)?;
+        let Document { name: own, text, base: beside } = document.clone();
+        let document_there = control::Document { name: own, text, base: beside };
+        kept.borrow_mut().push(Included {
+            name: name.to_owned(),
+            base: base.to_owned(),
+            document: document_there,
+        });
+        Ok(document)
+    })?;
+    Ok((policy, kept.into_inner()))
+}
+
+/// A document that another one includes.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Included {
+    /// As it is called there.
+    pub name: String,
+    /// Beside what.
+    pub base: PathBuf,
+    /// The document.
+    pub document: control::Document,
+}
+
+/// An included document that somebody else has read.
+pub fn among(included: &[Included], name: &str, base: &Path) -> Result<Document, String> {
+    let found = included.iter().find(|one| one.name == name && one.base == base);
+    found.map(|one| own(&one.document)).ok_or_else(|| format!("{name} was not read"))
+}
+
+/// The same, with included documents from `load`.
+pub fn compile_with(
+    documents: &[control::Document],
+    (workspace, resolve, links): (&Path, &[Resolution], Links),
+    load: &dyn Fn(&str, &Path) -> Result<Document, String>,
+) -> Result<Policy, CompileError> {
     let workspace = workspace
         .canonicalize()
         .map_err(|source| CompileError::Workspace { path: workspace.to_owned(), source })?;
@@ -55,7 +103,7 @@ pub fn compile_for(
     };
     let documents: Vec<Document> =
         if documents.is_empty() { vec![own(&built_in())] } else { documents.iter().map(own).collect() };
-    creel_policy::compile(&documents, &operator, &load).map_err(CompileError::Invalid)
+    creel_policy::compile(&documents, &operator, load).map_err(CompileError::Invalid)
 }
 
 /// The operator's home directory.

@@ -1,11 +1,12 @@
 //! The life of one sandbox, from a plan to the record's last line.
 //!
-//! One thread with a runtime serves the exit, the control socket and init; one more answers seccomp notifications,
-//! two relay the terminal where there is one, and the exit starts a few of its own when connections are many.
+//! One thread with a runtime serves the control socket and init; one more answers seccomp notifications, and two relay
+//! the terminal where there is one. Everything that comes from the network is the exit's, a process of its own.
 
 use crate::brake::Brake;
 use crate::change::Change;
 use crate::control::Control;
+use crate::exit::{self, Away};
 use crate::jobs::Jobs;
 use crate::journal::Scribe;
 use crate::limits::{Bounded, SharedGroup};
@@ -15,14 +16,12 @@ use crate::prepare::Prepared;
 use crate::reached::{Lookout, Reached};
 use crate::relay::Relay;
 use crate::survivor::Survivor;
-use crate::{RunError, models, plan, witness};
+use crate::{RunError, plan, witness};
 use creel_audit as audit;
 use creel_audit::Event;
 use creel_jail::Started;
 use creel_jail::link::{MAIN, NotRun, Order as Say, Report, Target};
-use creel_net::resolve::Resolver;
-use creel_net::synthetic::Synthetic;
-use creel_proxy::{Exit, Limits, Outward, PolicyCell};
+use creel_proxy::{Limits, PolicyCell};
 use creel_review::Lent;
 use creel_types::Generation;
 use rustix::process::{Signal, WaitId, WaitIdOptions, pidfd_send_signal, waitid};
@@ -57,13 +56,38 @@ pub struct Stop {
 }
 
 /// Lives the sandbox's life; gives the command's exit code.
-pub fn live(prepared: Prepared, started: Started, sweeper: Option<Survivor>) -> Result<i32, RunError> {
+pub fn live(prepared: Prepared, mut started: Started, sweeper: Option<Survivor>) -> Result<i32, RunError> {
+    let parted = Parted::from(&prepared, &mut started)?;
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(RunError::Runtime)?;
-    let code = runtime.block_on(async { Warden::wire(prepared, started, sweeper)?.serve().await });
-    // What still runs on other threads belongs to connections that are over.
+    let code = runtime.block_on(async { Warden::wire(prepared, started, (parted, sweeper))?.serve().await });
+    // What still runs on other threads is the terminal's or the witness's, and they are over.
     runtime.shutdown_background();
     code
+}
+
+/// What is left here once the exit is a process of its own.
+struct Parted {
+    cell: Arc<PolicyCell>,
+    away: Away,
+    descriptors: usize,
+}
+
+impl Parted {
+    /// Parts the exit from this process, which has one thread still.
+    fn from(prepared: &Prepared, started: &mut Started) -> Result<Self, RunError> {
+        let (limits, descriptors) = limits();
+        let cell = Arc::new(PolicyCell::new(Generation::FIRST, Arc::clone(&prepared.policy)));
+        let scribe = Arc::new(Scribe::new(Arc::clone(&prepared.record), Arc::clone(&cell)));
+        scribe.event(&Event::Start(start_event(prepared, &started.enforced))).map_err(RunError::Journal)?;
+        let doors = exit::Doors {
+            tcp: std::mem::take(&mut started.tcp),
+            dns: std::mem::take(&mut started.dns),
+            redirect: started.redirect,
+        };
+        let away = exit::part(prepared, (&cell, &scribe), doors, (&limits, descriptors))?;
+        Ok(Self { cell, away, descriptors })
+    }
 }
 
 struct Warden {
@@ -71,6 +95,7 @@ struct Warden {
     scribe: Arc<Scribe>,
     jobs: Arc<Jobs>,
     init: AsyncFd<OwnedFd>,
+    exit: AsyncFd<exit::Process>,
     relay: Option<Relay>,
     stops: mpsc::Receiver<Stop>,
     group: SharedGroup,
@@ -82,68 +107,31 @@ struct Warden {
 
 impl Warden {
     /// Wires the parts together and starts to serve what the sandbox will ask for.
-    fn wire(mut prepared: Prepared, started: Started, sweeper: Option<Survivor>) -> Result<Self, RunError> {
-        let Started {
-            init,
-            pid,
-            enforced,
-            tcp,
-            dns,
-            notify,
-            terminal,
-            init_link,
-            scaffold,
-            spaces,
-            group,
-            redirect,
-        } = started;
-        let (limits, descriptors) = limits();
-        let cell = Arc::new(PolicyCell::new(Generation::FIRST, Arc::clone(&prepared.policy)));
-        let scribe = Arc::new(Scribe::new(Arc::clone(&prepared.record), Arc::clone(&cell)));
-        let (names, resolver) = (Synthetic::default(), Arc::<Resolver>::default());
+    fn wire(
+        mut prepared: Prepared,
+        started: Started,
+        (parted, sweeper): (Parted, Option<Survivor>),
+    ) -> Result<Self, RunError> {
+        let Started { init, pid, enforced, notify, terminal, init_link, scaffold, spaces, group, .. } =
+            started;
+        let Parted { cell, away: Away { orders, events, notes, process }, descriptors } = parted;
+        let scribe = Arc::new(Scribe::afar(events, Arc::clone(&cell)));
         let ordered = witness::Ordered::default();
         crate::jobs::order(&ordered, &prepared.command);
-        let witness = witness::start(witness::Setting {
+        witness::start(witness::Setting {
             listener: notify,
             init: pid,
             cell: Arc::clone(&cell),
             scribe: Arc::clone(&scribe),
-            names: names.clone(),
+            notes,
             ordered: Arc::clone(&ordered),
             descriptors,
         })
         .map_err(RunError::Runtime)?;
-        let outward = Outward::new(
-            Arc::clone(&cell),
-            Arc::clone(&prepared.trust),
-            Arc::clone(&resolver),
-            limits.clone(),
-        );
-        let models = Arc::new(models::Switch::new(Arc::new(outward), Arc::clone(&cell), Arc::clone(&scribe)));
-        models.put(models.prepare(&prepared.policy)?);
-        let exit = Exit::with(
-            creel_proxy::Setting {
-                policy: Arc::clone(&cell),
-                record: Arc::clone(&scribe) as _,
-                witness: Arc::new(witness),
-                authority: Arc::clone(&prepared.authority),
-                trust: Arc::clone(&prepared.trust),
-                models: Arc::clone(&models) as _,
-                limits: limits.clone(),
-            },
-            names,
-            resolver,
-        );
-        for listener in tcp {
-            tokio::spawn(Arc::clone(&exit).serve_tcp(listener, redirect));
-        }
-        for socket in dns {
-            tokio::spawn(Arc::clone(&exit).serve_dns(socket));
-        }
         let relay = terminal.map(Relay::start).transpose().map_err(RunError::Terminal)?;
         let jobs = Arc::new(Jobs::new(init_link, ordered).map_err(RunError::Runtime)?);
         let (stop, stops) = mpsc::channel(1);
-        scribe.event(&Event::Start(start_event(&prepared, &enforced))).map_err(RunError::Journal)?;
+        orders.begun().map_err(RunError::ExitSilent)?;
         if prepared.voice == Voice::Json {
             say_json(
                 &serde_json::json!({ "started": prepared.name.as_str(), "record": prepared.record.path(), "enforced": enforced }),
@@ -154,7 +142,7 @@ impl Warden {
         let group: SharedGroup = Arc::new(Mutex::new(Some(group)));
         let (set_time, time) = watch::channel(prepared.policy.process().limits().time);
         let bounded = Bounded { init: pid, group: Arc::clone(&group), time: set_time };
-        let change = Change::new(&prepared, cell, exit, models, (Arc::clone(&scribe), mounts, bounded));
+        let change = Change::new(&prepared, cell, Arc::new(orders), (Arc::clone(&scribe), mounts, bounded));
         let brake = Arc::new(Brake::new(pid, Arc::clone(&group), Arc::clone(&jobs)));
         let control = Control {
             jobs: Arc::clone(&jobs),
@@ -168,7 +156,8 @@ impl Warden {
         };
         tokio::spawn(control.serve(prepared.socket.take().ok_or(RunError::NoSocket)?));
         let init = crate::jobs::watch(init).map_err(RunError::Runtime)?;
-        Ok(Self { prepared, scribe, jobs, init, relay, stops, group, brake, lookout, time, sweeper })
+        let exit = crate::jobs::watch(process).map_err(RunError::Runtime)?;
+        Ok(Self { prepared, scribe, jobs, init, exit, relay, stops, group, brake, lookout, time, sweeper })
     }
 
     async fn serve(mut self) -> Result<i32, RunError> {
@@ -233,6 +222,7 @@ impl Warden {
                     None => return stopped(Outcome { code: 137, reason: "the sandbox's init was killed".into() }, stopping),
                 },
                 _ = self.init.readable() => return stopped(Outcome { code: 137, reason: "the sandbox's init was killed".into() }, stopping),
+                _ = self.exit.readable() => return stopped(without_exit(), stopping),
                 number = signals.next() => {
                     let _ = self.jobs.say(&Say::Signal { to: Target::Job(MAIN), signal: number }, &[]);
                     let _ = self.brake.let_go();
@@ -382,6 +372,13 @@ fn limits() -> (Limits, usize) {
     let usual = Limits::default();
     let witness = usize::try_from(witness).unwrap_or(witness::MOST_DESCRIPTORS);
     (Limits { connections: usual.connections.min(most.max(16)), ..usual }, witness)
+}
+
+/// Nothing is served any more, and nothing recorded.
+fn without_exit() -> Outcome {
+    let reason = "the sandbox's exit ended before it";
+    say(&format!("creel: {reason}"));
+    Outcome { code: crate::EXIT_OWN_FAILURE.into(), reason: reason.into() }
 }
 
 fn stopped(outcome: Outcome, why: Option<&str>) -> Outcome {

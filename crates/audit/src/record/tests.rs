@@ -192,20 +192,38 @@ fn many_events_that_wait_are_written_without_being_asked() {
 }
 
 #[test]
-fn events_that_wait_fall_with_the_write_that_fails_and_the_record_says_so() {
-    for room in [0, 1, 700, 1500] {
+fn events_that_wait_fall_with_the_write_that_fails_but_for_whole_lines_and_the_record_says_so() {
+    for (room, kept) in [(0, 0), (1, 0), (300, 0), (1000, 1), (1500, 2)] {
         let disk = Shared::default();
         let record = record(&disk);
         record.append_soon(&finding()).unwrap();
         record.append_soon(&finding()).unwrap();
         disk.with(|disk| disk.room = Some(room));
-        assert!(matches!(record.append(&finding()), Err(RecordError::Write { seq: 1, .. })), "{room}");
+        let failed = record.append(&finding());
+        assert!(
+            matches!(failed, Err(RecordError::Write { seq, .. }) if seq == 1 + kept),
+            "{room}: {failed:?}"
+        );
         disk.with(|disk| disk.room = None);
         assert!(matches!(record.append_soon(&finding()), Err(RecordError::Broken { .. })), "{room}");
         record.recover().unwrap();
-        assert_eq!(lines(&disk), 2, "{room}");
+        assert_eq!(lines(&disk), 2 + kept, "{room}");
         let said = disk.with(|disk| String::from_utf8_lossy(&disk.bytes).into_owned());
-        assert!(said.contains("a write of 3 lines failed; 1 events after it"), "{said}");
-        assert_eq!(record.append(&finding()).unwrap(), 2);
+        let want = format!("a write of {} lines failed; 1 events after it", 3 - kept);
+        assert!(said.contains(&want), "{said}");
+        assert_eq!(record.append(&finding()).unwrap(), 2 + kept);
     }
+}
+
+#[test]
+fn of_a_record_only_what_follows_the_last_whole_line_is_cut() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("record");
+    for (before, after) in [("a\nb\nhalf", "a\nb\n"), ("a\nb\n", "a\nb\n"), ("a\n", "a\n")] {
+        std::fs::write(&path, before).unwrap();
+        cut_unfinished_line(&path).unwrap();
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), after);
+    }
+    std::fs::write(&path, "no line").unwrap();
+    cut_unfinished_line(&path).unwrap_err();
 }

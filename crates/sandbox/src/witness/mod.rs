@@ -2,8 +2,8 @@
 //! which a new program calls before anything that could hide (see `environment`).
 //!
 //! A thread of its own, so that a caller never waits for the proxy. At `connect` it learns which program calls, pins
-//! the socket's source port, notes both, and lets the call go on; the proxy asks with the two addresses of the
-//! connection that arrives (see `docs/decisions/0003-attribution-binds-before-connect.md`). A connection without
+//! the socket's source port, sends a note of both to the exit, and lets the call go on; the proxy asks with the two
+//! addresses of the connection that arrives (see `docs/decisions/0003-attribution-binds-before-connect.md`). A connection without
 //! such a note has no caller and matches no `from:` rule.
 
 mod becoming;
@@ -12,7 +12,7 @@ mod code;
 mod digests;
 mod environment;
 mod execution;
-mod flows;
+pub mod flows;
 mod ground;
 mod hold;
 mod interpreter;
@@ -22,16 +22,17 @@ mod lineage;
 mod memory;
 mod wanted;
 
+use crate::exit::caller::About;
+use crate::exit::notes::Sender;
 use crate::journal::Scribe;
 use callers::Callers;
 use creel_audit::Exec;
 use creel_kernel::notify::{Answer, Call, Listener};
 use creel_kernel::seccomp;
-use creel_net::synthetic::{self, Synthetic};
+use creel_net::synthetic;
 use creel_policy::{Connect, Mode, Policy};
 use creel_proxy::{InForce, Journal, PolicyCell, Refused, Who};
-use creel_types::{Caller, Host};
-use flows::Flows;
+use creel_types::{Caller, Generation, Host};
 use ground::Ground;
 use hold::{Hold, Judged};
 use launch::{Launch, Untold};
@@ -54,22 +55,6 @@ const CUSTOMARY_HTTP: [u16; 10] = [80, 443, 3000, 5000, 8000, 8008, 8080, 8443, 
 /// processes.
 pub const MOST_DESCRIPTORS: usize = 8448;
 
-/// What the proxy asks.
-#[derive(Clone)]
-pub struct Witness {
-    flows: Arc<Flows>,
-}
-
-impl creel_proxy::Witness for Witness {
-    fn who(&self, source: SocketAddr, destination: SocketAddr) -> Option<Arc<Caller>> {
-        self.flows.connected(source, destination)
-    }
-
-    fn who_asked(&self, source: SocketAddr, destination: SocketAddr) -> Option<Arc<Caller>> {
-        self.flows.asked(source, destination)
-    }
-}
-
 /// What the witness needs to know.
 pub struct Setting {
     /// The seccomp listener.
@@ -80,8 +65,8 @@ pub struct Setting {
     pub cell: Arc<PolicyCell>,
     /// The record.
     pub scribe: Arc<Scribe>,
-    /// The addresses that stand for names.
-    pub names: Synthetic,
+    /// Where what is found out about connections goes.
+    pub notes: Sender,
     /// Commands that init was told to run, in order.
     pub ordered: Ordered,
     /// How many descriptors may be held.
@@ -93,32 +78,32 @@ pub struct Setting {
 pub type Ordered = Arc<Mutex<VecDeque<Vec<OsString>>>>;
 
 /// Starts to serve the listener.
-pub fn start(setting: Setting) -> io::Result<Witness> {
-    let witness = Witness { flows: Arc::new(Flows::within(setting.descriptors / 2)) };
+pub fn start(setting: Setting) -> io::Result<()> {
     let listener = Arc::new(Listener::new(setting.listener));
     let server = Server {
         hold: Hold::start(Arc::clone(&listener), Arc::clone(&setting.scribe))?,
         listener,
         callers: Callers::new(setting.init, setting.descriptors / 4),
-        flows: Arc::clone(&witness.flows),
+        notes: setting.notes,
         cell: setting.cell,
         scribe: setting.scribe,
-        names: setting.names,
         ordered: setting.ordered,
+        asked: None,
     };
-    thread::Builder::new().name("witness".into()).stack_size(256 * 1024).spawn(move || server.serve())?;
-    Ok(witness)
+    let serve = move || server.serve();
+    thread::Builder::new().name("witness".into()).stack_size(256 * 1024).spawn(serve).map(drop)
 }
 
 struct Server {
     listener: Arc<Listener>,
     hold: Hold,
     callers: Callers,
-    flows: Arc<Flows>,
+    notes: Sender,
     cell: Arc<PolicyCell>,
     scribe: Arc<Scribe>,
-    names: Synthetic,
     ordered: Ordered,
+    /// Whether any rule of the policy of this number asks who calls.
+    asked: Option<(Generation, bool)>,
 }
 
 impl Server {
@@ -201,11 +186,8 @@ impl Server {
         }
         let Some(source) = socket.pin(destination)? else { return Ok(()) };
         let ends = (source, destination);
-        if socket.is_stream() {
-            self.flows.connects(ends, caller, socket.into());
-        } else {
-            self.flows.asks(ends, caller, socket.into());
-        }
+        let about = if socket.is_stream() { About::Connection } else { About::Questions };
+        self.notes.send(about, ends, &caller, &socket.into());
         Ok(())
     }
 
@@ -214,13 +196,21 @@ impl Server {
         Socket::of(self.callers.descriptor(call.thread, number).ok()?, destination)
     }
 
-    /// Whether a rule for this destination asks who calls, so that foreign code must be looked for.
-    fn wants_code(&self, destination: SocketAddr) -> bool {
-        let host = match self.names.name(destination.ip()) {
-            Some(name) => Host::Name(name),
-            None => Host::from_addr(destination.ip()),
-        };
-        self.cell.load().policy.wants_caller(&host, destination.port())
+    /// Whether a rule for this destination asks who calls, so that foreign code must be looked for. Which name an
+    /// address stands for only the exit knows; so for a name any rule that asks is enough.
+    fn wants_code(&mut self, destination: SocketAddr) -> bool {
+        let now = self.cell.load();
+        if !synthetic::is_synthetic(destination.ip()) {
+            return now.policy.wants_caller(&Host::from_addr(destination.ip()), destination.port());
+        }
+        match self.asked {
+            Some((generation, asked)) if generation == now.generation => asked,
+            _ => {
+                let asked = now.policy.wants_callers();
+                self.asked = Some((now.generation, asked));
+                asked
+            }
+        }
     }
 
     /// Refuses a destination that the program names by address and that no rule admits, with the errno that programs
