@@ -30,3 +30,24 @@ def cpu_seconds(pids):
         fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(") ", 1)[1].split()
         total += int(fields[11]) + int(fields[12])
     return total / TICK
+
+
+def lives(pid):
+    """Whether a process runs."""
+    return pathlib.Path(f"/proc/{pid}/exe").is_symlink()
+
+
+def family(status):
+    """All processes of Creel's own for one sandbox, by their names: what the warden keeps beside itself is named by its role."""
+    found = {"warden": status["warden"], "init": status["init"]}
+    for pid in children(status["warden"]):
+        words = pathlib.Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+        if len(words) > 1 and words[1].startswith(b"internal-"):
+            found[words[1].decode().removeprefix("internal-")] = pid
+    return found
+
+
+def children(pid):
+    """The children of every thread of a process."""
+    lists = pathlib.Path(f"/proc/{pid}/task").glob("*/children")
+    return [int(child) for one in lists for child in one.read_text().split()]
