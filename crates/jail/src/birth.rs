@@ -12,6 +12,7 @@ use creel_kernel::{Named, SysError, scm};
 use rustix::process::{Pid, Signal, WaitOptions};
 use std::fmt::Write as _;
 use std::os::fd::OwnedFd;
+use std::path::PathBuf;
 use std::time::Instant;
 
 /// What the processes of a sandbox can be raised to while it runs, where a control group counts them.
@@ -67,6 +68,11 @@ impl Begun {
         self
     }
 
+    /// Directories of control groups that there are for it, or will be once it is bounded.
+    pub fn places(&self) -> Vec<PathBuf> {
+        self.0.group.places()
+    }
+
     /// Bounds the child and gives it its plan.
     pub fn give(self, plan: &Plan) -> Result<Assigned<'_>, JailError> {
         let Self(mut young) = self;
@@ -85,11 +91,6 @@ impl Begun {
 }
 
 impl Assigned<'_> {
-    /// The control groups that bound it.
-    pub fn group(&self) -> &Group {
-        &self.young.group
-    }
-
     /// Waits until the sandbox stands ready to run the command.
     pub fn wait(self) -> Result<Started, JailError> {
         // In this order: what is bound last is dropped first, and the child goes before its group.

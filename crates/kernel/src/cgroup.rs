@@ -242,6 +242,17 @@ impl Group {
         &self.unbounded
     }
 
+    /// Every directory that this group has or may still make, for whoever is to remove them when the caller cannot.
+    pub fn places(&self) -> Vec<PathBuf> {
+        let hierarchies = ["pids", "memory", "cpu", "freezer"];
+        let may_make = hierarchies.iter().filter_map(|hierarchy| self.world.separate(hierarchy));
+        let mut places: Vec<PathBuf> = self.paths().map(Path::to_owned).collect();
+        places.extend(may_make.map(|parent| parent.join(&self.name)));
+        places.sort();
+        places.dedup();
+        places
+    }
+
     /// Directories that this group owns, for a caller that confines itself and still wants to freeze or remove them.
     pub fn paths(&self) -> impl Iterator<Item = &Path> {
         self.unified.iter().map(|(dir, _)| dir.as_path()).chain(self.separate.iter().map(PathBuf::as_path))

@@ -43,7 +43,6 @@ pub const EXIT_OWN_FAILURE: u8 = 125;
 use order::Order;
 use std::io;
 use std::path::PathBuf;
-use survivor::Survivor;
 
 /// Why a command was not run, or not to its end.
 #[derive(Debug, thiserror::Error)]
@@ -163,10 +162,12 @@ impl RunError {
 pub fn run(order: Order) -> Result<i32, RunError> {
     let stdio = terminal::standard().map_err(RunError::Terminal)?;
     let begun = creel_jail::begin(stdio);
+    // Before a control group is made, so that none stays when this process is killed between two steps.
+    let sweeper = begun.as_ref().map_or(Ok(None), |begun| sweeper::start(&begun.places()));
     // What is wrong with the order is worth more to the user than what is wrong with the machine.
     let (mut prepared, plan) = prepare::prepare(order)?;
-    match start(begun, &plan) {
-        Ok((sweeper, started)) => {
+    match start(begun, &plan).and_then(|started| Ok((started, sweeper.map_err(RunError::Runtime)?))) {
+        Ok((started, sweeper)) => {
             drop(plan);
             warden::live(prepared, started, sweeper)
         }
@@ -182,11 +183,8 @@ pub fn run(order: Order) -> Result<i32, RunError> {
 fn start(
     begun: Result<creel_jail::Begun, creel_jail::JailError>,
     plan: &creel_api::plan::Plan,
-) -> Result<(Option<Survivor>, creel_jail::Started), RunError> {
-    let assigned = begun?.give(plan)?;
-    // While the child works there is time for this.
-    let sweeper = sweeper::start(assigned.group().paths()).map_err(RunError::Runtime)?;
-    Ok((sweeper, assigned.wait()?))
+) -> Result<creel_jail::Started, RunError> {
+    Ok(begun?.give(plan)?.wait()?)
 }
 
 /// Ends this process at once, after a run: what it still holds goes back to the kernel without being put in order

@@ -6,7 +6,7 @@
 
 use crate::survivor::{self, Survivor};
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// How often a group that still holds a dying process is tried again, and after which pause.
@@ -14,8 +14,7 @@ const ATTEMPTS: u32 = 100;
 const PAUSE: Duration = Duration::from_millis(50);
 
 /// Starts a sweeper for these directories; none when there is nothing to remove.
-pub fn start<'a>(directories: impl Iterator<Item = &'a Path>) -> io::Result<Option<Survivor>> {
-    let directories: Vec<&Path> = directories.collect();
+pub fn start(directories: &[PathBuf]) -> io::Result<Option<Survivor>> {
     if directories.is_empty() { Ok(None) } else { Survivor::start("internal-sweep", directories).map(Some) }
 }
 

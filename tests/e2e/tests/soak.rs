@@ -115,14 +115,21 @@ fn processes() -> impl Iterator<Item = String> {
         .map(|dir| dir.file_name().unwrap().to_string_lossy().into_owned())
 }
 
-/// Control groups of sandboxes in which nobody lives any more.
+/// Control groups of sandboxes in which nobody lives any more; they stand wherever this program's own do.
 fn groups() -> impl Iterator<Item = PathBuf> {
-    let hierarchies = entries(Path::new("/sys/fs/cgroup")).chain([PathBuf::from("/sys/fs/cgroup")]);
-    let named =
-        |dir: &PathBuf| dir.file_name().is_some_and(|name| name.to_string_lossy().starts_with("creel-"));
+    let mut found = Vec::new();
+    let mut next = vec![PathBuf::from("/sys/fs/cgroup")];
+    while let Some(dir) = next.pop() {
+        let inner = entries(&dir).filter(|path| path.is_dir() && !path.is_symlink());
+        let named =
+            |dir: &PathBuf| dir.file_name().is_some_and(|name| name.to_string_lossy().starts_with("creel-"));
+        let (own, others): (Vec<_>, Vec<_>) = inner.partition(named);
+        found.extend(own);
+        next.extend(others);
+    }
     let empty =
         |dir: &PathBuf| fs::read_to_string(dir.join("cgroup.procs")).is_ok_and(|procs| procs.is_empty());
-    hierarchies.flat_map(|dir| entries(&dir)).filter(move |dir| named(dir) && empty(dir))
+    found.into_iter().filter(empty)
 }
 
 fn entries(dir: &Path) -> impl Iterator<Item = PathBuf> + use<> {
