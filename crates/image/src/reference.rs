@@ -11,7 +11,7 @@ pub struct Reference {
     pub host: String,
     /// The repository.
     pub path: String,
-    /// The tag, where no digest is given.
+    /// The tag; `latest` where none or a digest is given.
     pub tag: String,
     /// The image itself, whatever the tag says.
     pub digest: Option<Sha256>,
@@ -79,6 +79,8 @@ impl FromStr for Reference {
         if !is_tag(tag) {
             return Err(bad("a tag is of letters, digits, `_`, `.` and `-`, at most 128"));
         }
+        // Beside a digest a tag says nothing, so that two names of one image are equal.
+        let tag = if digest.is_some() { "latest" } else { tag };
         Ok(Self { host: host.to_ascii_lowercase(), path, tag: tag.to_owned(), digest })
     }
 }
@@ -126,6 +128,8 @@ mod tests {
         check("Registry.Acme.dev/x", "registry.acme.dev/x:latest");
         let digest = format!("sha256:{}", "a".repeat(64));
         check(&format!("alpine:3@{digest}"), &format!("docker.io/library/alpine@{digest}"));
+        let reference: Reference = format!("alpine:3@{digest}").parse().unwrap();
+        assert_eq!(reference.to_string().parse(), Ok(reference), "what is printed reads as the same");
     }
 
     #[test]
