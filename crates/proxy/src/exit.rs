@@ -144,7 +144,8 @@ impl Exit {
         }
         let limits = &self.setting.limits;
         let observing = self.setting.policy.load().policy.mode() == Mode::Observe;
-        let wait = if decided.is_ok() && !observing { limits.first_bytes } else { limits.denied_first_bytes };
+        let denied = limits.denied_first_bytes_at(place.connection.flow.port);
+        let wait = if decided.is_ok() && !observing { limits.first_bytes } else { denied };
         let heard = accept::listen(&mut socket, wait).await;
         match (decided, heard) {
             (decided, Heard::Spoken(Spoken::Tls(hello))) => {

@@ -11,6 +11,9 @@ pub struct Limits {
     pub first_bytes: Duration,
     /// How long a client that nothing admits may take, to be told why it was refused; then it is reset.
     pub denied_first_bytes: Duration,
+    /// The same at a port where it is the client that speaks first: a Java program on a busy machine takes a good part
+    /// of a second from `connect` to its ClientHello, and without one it cannot be told anything.
+    pub denied_first_bytes_of_web: Duration,
     /// Bytes of one request's or response's header; more is refused (431) or a bad gateway (502).
     pub header_bytes: u32,
     /// How long a kept-alive inspected connection may stay without a request; then it is closed.
@@ -25,12 +28,23 @@ pub struct Limits {
     pub dial: Duration,
 }
 
+/// Ports at which a client speaks first: HTTP and TLS by their usual numbers.
+const WEB: [u16; 4] = [80, 443, 8080, 8443];
+
+impl Limits {
+    /// How long a client of `port` that nothing admits may take for its first bytes.
+    pub fn denied_first_bytes_at(&self, port: u16) -> Duration {
+        if WEB.contains(&port) { self.denied_first_bytes_of_web } else { self.denied_first_bytes }
+    }
+}
+
 impl Default for Limits {
     fn default() -> Self {
         Self {
             connections: 4096,
             first_bytes: Duration::from_secs(10),
             denied_first_bytes: Duration::from_millis(150),
+            denied_first_bytes_of_web: Duration::from_secs(2),
             header_bytes: 64 * 1024,
             idle: Duration::from_secs(600),
             streams: 128,

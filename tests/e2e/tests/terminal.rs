@@ -32,12 +32,17 @@ def types(text):
     os.write(outer, text.encode())
 
 def ends(code):
-    while True:
+    rest = ""
+    while select.select([outer], [], [], 20)[0]:
         try:
-            if not os.read(outer, 4096):
-                break
+            got = os.read(outer, 4096).decode(errors="replace")
         except OSError:
+            got = ""
+        if not got:
             break
+        rest += got
+    else:
+        sys.exit(f"it does not end; the screen: {rest!r}")
     found = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     if found != code:
         sys.exit(f"it ended with {found} and not with {code}")
@@ -107,7 +112,7 @@ sees("sleep 1000\r\n")
 time.sleep(0.5)
 types("\x1a")
 sees("Stopped")
-types("kill %1; wait; echo gone $((6 * 7))\n")
+types("kill -9 %1; wait %1; while jobs %1; do sleep 0.1; done; echo gone $((6 * 7))\n")
 sees("gone 42")
 types("exit 5\n")
 ends(5)
