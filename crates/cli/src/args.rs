@@ -1,8 +1,12 @@
 //! The command line, as types.
 
+mod policy;
+
 use clap::{Args, Parser, Subcommand};
 use std::ffi::OsString;
 use std::path::PathBuf;
+
+pub use policy::{Explain, Fmt, Overview, Test};
 
 /// Runs autonomous agents as contained workloads.
 #[derive(Debug, Parser)]
@@ -375,6 +379,14 @@ pub enum Policy {
         #[arg(long)]
         json: bool,
     },
+    /// Say what a policy answers to a request, a path, a program or a model call, and why
+    Explain(Explain),
+    /// Say what a policy allows: what can be read, written, run, reached, sent and spent
+    Show(Overview),
+    /// Hold a policy against cases: questions with the verdict that is expected
+    Test(Test),
+    /// Lay policy documents out in the one way there is, with their comments
+    Fmt(Fmt),
     /// Put another policy in force in a running sandbox, all or nothing
     #[command(after_help = "Example:\n  creel policy set web agent.yaml")]
     Set {

@@ -4,7 +4,7 @@ use crate::problems::{Problems, Span};
 use crate::read::{Draft, ReadDocument};
 use crate::suggest;
 use crate::yaml::{self, Node};
-use crate::{Document, Errors, Operator, Policy, shape};
+use crate::{Document, Errors, Operator, Places, Policy, shape};
 use std::path::Path;
 
 /// Reads the document that an `include:` names, from the directory given.
@@ -23,6 +23,27 @@ pub fn compile(
     operator: &Operator,
     load: &dyn Fn(&str, &Path) -> Result<Document, String>,
 ) -> Result<Policy, Errors> {
+    read(docs, operator, load, |_, _| ()).map(|(policy, ())| policy)
+}
+
+/// The same, and where each thing that the policy says stands.
+///
+/// # Errors
+/// Every problem in every document.
+pub fn compile_with_places(
+    docs: &[Document],
+    operator: &Operator,
+    load: &dyn Fn(&str, &Path) -> Result<Document, String>,
+) -> Result<(Policy, Places), Errors> {
+    read(docs, operator, load, |draft, problems| draft.places(problems))
+}
+
+fn read<T>(
+    docs: &[Document],
+    operator: &Operator,
+    load: &Load<'_>,
+    look: impl FnOnce(&Draft<'_>, &Problems) -> T,
+) -> Result<(Policy, T), Errors> {
     let mut reading = Reading {
         operator,
         load,
@@ -39,8 +60,9 @@ pub fn compile(
     let Reading { mut problems, nodes, .. } = reading;
     let mut draft = Draft::new(operator);
     nodes.iter().for_each(|read| draft.add(read, &mut problems));
+    let seen = look(&draft, &problems);
     let policy = draft.finish(&mut problems);
-    if problems.is_empty() { Ok(policy) } else { Err(Errors::new(problems.finish())) }
+    if problems.is_empty() { Ok((policy, seen)) } else { Err(Errors::new(problems.finish())) }
 }
 
 struct Reading<'a> {

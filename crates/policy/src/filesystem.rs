@@ -80,6 +80,8 @@ pub struct Filesystem {
     pub(crate) grants: Vec<Grant>,
     pub(crate) hidden: Vec<HidePattern>,
     pub(crate) home: Home,
+    /// Creel's own directories, which nothing grants.
+    pub(crate) own: Vec<PathBuf>,
 }
 
 impl Filesystem {
@@ -106,12 +108,28 @@ impl Filesystem {
     /// What may be done with an absolute, plain path: the most specific entry decides. Of a pattern and a path that
     /// say the same place, the path is the more specific. `None` when nothing grants it.
     pub fn access(&self, path: &Path) -> Option<Access> {
+        self.deciding(path).map(|(_, access)| access)
+    }
+
+    /// The same, with the entry that decides.
+    pub(crate) fn deciding(&self, path: &Path) -> Option<(Decider<'_>, Access)> {
         path.ancestors().find_map(|at| {
             let exact = self.grants.binary_search_by(|g| g.path.as_path().cmp(at)).ok();
-            match exact {
-                Some(found) => self.grants.get(found).map(|g| g.access),
-                None => self.hidden.iter().any(|h| h.matches(at)).then_some(Access::Hide),
+            match exact.and_then(|found| self.grants.get(found)) {
+                Some(grant) => Some((Decider::Path(&grant.path), grant.access)),
+                None => {
+                    let pattern = self.hidden.iter().find(|h| h.matches(at))?;
+                    Some((Decider::Pattern(pattern), Access::Hide))
+                }
             }
         })
     }
+}
+
+/// What decides about a path.
+pub(crate) enum Decider<'a> {
+    /// The entry of this path.
+    Path(&'a Path),
+    /// A pattern that hides it.
+    Pattern(&'a HidePattern),
 }

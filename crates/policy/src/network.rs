@@ -5,6 +5,7 @@
 
 mod explain;
 mod index;
+mod near;
 pub(crate) mod reach;
 mod rule;
 mod special;
@@ -26,6 +27,7 @@ pub(crate) struct Network {
     deny: Vec<Target>,
     deny_index: Index,
     capture: Index,
+    captures: Vec<Target>,
     /// Whether `inference.local` answers.
     serves_models: bool,
     names: Names,
@@ -79,6 +81,7 @@ impl Network {
             deny: parts.deny,
             deny_index,
             capture,
+            captures: parts.capture,
             serves_models: parts.serves_models,
             names: Names::default(),
         }
@@ -123,6 +126,21 @@ impl Network {
             (None, Some((at, _))) => Ok(self.rules[at as usize].id.clone()),
             (None, None) => Err(self.refuse_request(ask)),
         }
+    }
+
+    /// The rules, in the order of their names.
+    pub(crate) fn rules(&self) -> &[Rule] {
+        &self.rules
+    }
+
+    /// What is refused whatever the rules say.
+    pub(crate) fn denies(&self) -> &[Target] {
+        &self.deny
+    }
+
+    /// What ends at the model router.
+    pub(crate) fn captures(&self) -> &[Target] {
+        &self.captures
     }
 
     pub(crate) fn wants_caller(&self, host: &Host, port: u16) -> bool {

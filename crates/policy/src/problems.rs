@@ -1,6 +1,6 @@
 //! Where problems are gathered while documents are read.
 
-use crate::Problem;
+use crate::{Place, Problem};
 use std::collections::HashMap;
 
 /// A place in a document.
@@ -88,6 +88,12 @@ impl Problems {
     pub(crate) fn place(&self, span: Span) -> String {
         let name = self.sources.get(span.file as usize).map_or("", |(name, _)| name);
         format!("{name}:{}:{}", span.line, span.column + 1)
+    }
+
+    /// The same as data; `None` for what stands in no document.
+    pub(crate) fn located(&self, span: Span) -> Option<Place> {
+        let (file, _) = self.sources.get(span.file as usize)?;
+        Some(Place { file: file.clone(), line: span.line, column: span.column + 1 })
     }
 
     pub(crate) fn finish(self) -> Vec<Problem> {

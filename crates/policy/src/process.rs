@@ -1,6 +1,7 @@
 //! What processes of a sandbox may use and execute.
 
 mod exec;
+mod near;
 
 pub use exec::Execute;
 pub(crate) use exec::{Entry, ExecRules};

@@ -1,9 +1,11 @@
 //! The shape of a document: one table that drives the parser, the messages and the JSON Schema.
 
+mod cases;
 mod check;
 mod schema;
 mod table;
 
+pub(crate) use cases::CASES;
 pub(crate) use check::check;
 pub use schema::schema;
 pub(crate) use table::DOCUMENT;

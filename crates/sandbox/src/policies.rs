@@ -1,7 +1,7 @@
 //! From documents to a compiled policy, with the includes read from disk.
 
 use creel_api::control;
-use creel_policy::{Document, Errors, Links, Operator, Policy, Resolution};
+use creel_policy::{Document, Errors, Links, Operator, Places, Policy, Resolution};
 use serde::{Deserialize, Serialize};
 use std::cell::RefCell;
 use std::io;
@@ -85,22 +85,46 @@ pub fn among(included: &[Included], name: &str, base: &Path) -> Result<Document,
     found.map(|one| own(&one.document)).ok_or_else(|| format!("{name} was not read"))
 }
 
+/// A policy to be looked at and not run: with the places of what it says, and what its author's words stand for.
+#[derive(Debug)]
+pub struct Study {
+    /// The policy.
+    pub policy: Policy,
+    /// Where everything stands.
+    pub places: Places,
+    /// What `~` and `.` are, and where links lead.
+    pub operator: Operator,
+}
+
+/// Compiles the documents in order to explain, test or compare them.
+pub fn study(documents: &[control::Document], workspace: &Path) -> Result<Study, CompileError> {
+    let operator = operator(workspace, &[], Links::new(|path| path.canonicalize().ok()))?;
+    let documents: Vec<Document> = documents.iter().map(own).collect();
+    let (policy, places) =
+        creel_policy::compile_with_places(&documents, &operator, &load).map_err(CompileError::Invalid)?;
+    Ok(Study { policy, places, operator })
+}
+
+fn operator(workspace: &Path, resolve: &[Resolution], links: Links) -> Result<Operator, CompileError> {
+    let workspace = workspace
+        .canonicalize()
+        .map_err(|source| CompileError::Workspace { path: workspace.to_owned(), source })?;
+    Ok(Operator {
+        home: home().ok_or(CompileError::NoHome)?,
+        base: workspace.clone(),
+        workspace,
+        resolve: resolve.to_vec(),
+        links,
+    })
+}
+
 /// The same, with included documents from `load`.
 pub fn compile_with(
     documents: &[control::Document],
     (workspace, resolve, links): (&Path, &[Resolution], Links),
     load: &dyn Fn(&str, &Path) -> Result<Document, String>,
 ) -> Result<Policy, CompileError> {
-    let workspace = workspace
-        .canonicalize()
-        .map_err(|source| CompileError::Workspace { path: workspace.to_owned(), source })?;
-    let operator = Operator {
-        home: home().ok_or(CompileError::NoHome)?,
-        base: workspace.clone(),
-        workspace,
-        resolve: resolve.to_vec(),
-        links,
-    };
+    let operator = operator(workspace, resolve, links)?;
     let documents: Vec<Document> =
         if documents.is_empty() { vec![own(&built_in())] } else { documents.iter().map(own).collect() };
     creel_policy::compile(&documents, &operator, load).map_err(CompileError::Invalid)

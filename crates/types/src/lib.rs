@@ -10,6 +10,7 @@ mod limits;
 mod name;
 mod secret;
 mod size;
+mod system;
 
 pub use caller::{Caller, Program};
 pub use digest::Digest;
@@ -18,3 +19,4 @@ pub use limits::Limits;
 pub use name::{Generation, NameError, RuleId, SandboxId, SandboxName};
 pub use secret::Secret;
 pub use size::{Size, SizeError};
+pub use system::SYSTEM_DIRECTORIES;

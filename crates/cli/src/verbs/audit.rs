@@ -109,7 +109,7 @@ fn print(entry: &Entry, json: bool) {
 }
 
 /// The record of a running sandbox, else the one that the argument names.
-fn locate(what: Option<&str>) -> Result<PathBuf, Failure> {
+pub fn locate(what: Option<&str>) -> Result<PathBuf, Failure> {
     if let Some(path) = what.and_then(running_record) {
         return Ok(path);
     }

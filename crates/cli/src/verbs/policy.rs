@@ -1,4 +1,10 @@
-//! `creel policy`: check, show and change policies.
+//! `creel policy`: check, explain, show and change policies.
+
+mod explain;
+mod fmt;
+mod past;
+mod show;
+mod test;
 
 use crate::args::Policy;
 use crate::failure::Failure;
@@ -13,6 +19,10 @@ use std::process::ExitCode;
 pub fn policy(verb: Policy) -> Result<ExitCode, Failure> {
     match verb {
         Policy::Check { files, workspace, json } => check(&files, &workspace, json),
+        Policy::Explain(args) => explain::explain(&args),
+        Policy::Show(args) => show::show(&args),
+        Policy::Test(args) => test::test(&args),
+        Policy::Fmt(args) => fmt::fmt(&args),
         Policy::Set { name, files, force, json } => set(&name, &files, force, json),
         Policy::Get { name, json } => get(&name, json),
         Policy::Presets { name } => presets(name.as_deref()),

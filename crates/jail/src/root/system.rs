@@ -7,8 +7,8 @@ use creel_kernel::{Named, SysError};
 use std::fs;
 use std::path::Path;
 
-/// Programs and what they need, at the top of every root. What is a symbolic link there is one here.
-pub(crate) const SYSTEM: [&str; 8] = ["usr", "bin", "sbin", "lib", "lib32", "lib64", "libx32", "opt"];
+/// What is a symbolic link there is one here.
+pub(crate) use creel_types::SYSTEM_DIRECTORIES as SYSTEM;
 
 /// Processors, which programs count to choose their number of threads.
 const PROCESSORS: &str = "sys/devices/system/cpu";

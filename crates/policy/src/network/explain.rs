@@ -105,7 +105,7 @@ impl Network {
 }
 
 /// How far `name` is from what the pattern matches: 0 is a wildcard of one label too few or too many.
-fn likeness(name: &str, pattern: &HostPattern) -> Option<usize> {
+pub(super) fn likeness(name: &str, pattern: &HostPattern) -> Option<usize> {
     match pattern {
         HostPattern::Wild(wild) => {
             let suffix = wild.suffix();
@@ -124,7 +124,7 @@ fn likeness(name: &str, pattern: &HostPattern) -> Option<usize> {
     }
 }
 
-fn missed_program(caller: &Caller) -> String {
+pub(super) fn missed_program(caller: &Caller) -> String {
     match caller.program() {
         None => "the program, which could not be told".to_owned(),
         Some(program) => match &program.foreign_code {
@@ -136,7 +136,7 @@ fn missed_program(caller: &Caller) -> String {
     }
 }
 
-fn missed_request(rule: &Rule, ask: &Request<'_>) -> String {
+pub(super) fn missed_request(rule: &Rule, ask: &Request<'_>) -> String {
     let Form::Http { allow, .. } = &rule.form else { return "the request".to_owned() };
     if let Some(near) = allow.iter().find(|p| p.path_matches(ask.path)) {
         return format!("the method {}: it allows {}", ask.method, near.written);

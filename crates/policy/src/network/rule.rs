@@ -64,6 +64,18 @@ impl Form {
         deny.iter().filter(|p| p.denies(method, path)).map(|p| &*p.written).min()
     }
 
+    /// Every deny that takes the request, as written.
+    pub(crate) fn denying(&self, method: &str, path: &CanonicalPath) -> impl Iterator<Item = &str> {
+        let deny = if let Self::Http { deny, .. } = self { &**deny } else { &[] };
+        deny.iter().filter(move |p| p.denies(method, path)).map(|p| &*p.written)
+    }
+
+    /// Every allow that takes the request, as written.
+    pub(crate) fn allowing(&self, method: &str, path: &CanonicalPath) -> impl Iterator<Item = &str> {
+        let allow = if let Self::Http { allow, .. } = self { &**allow } else { &[] };
+        allow.iter().filter(move |p| p.allows(method, path)).map(|p| &*p.written)
+    }
+
     pub(crate) fn has_deny(&self) -> bool {
         matches!(self, Self::Http { deny, .. } if !deny.is_empty())
     }

@@ -64,6 +64,15 @@ impl NamePattern {
     }
 }
 
+impl std::fmt::Display for NamePattern {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.prefix)?;
+        let Some(suffix) = &self.suffix else { return Ok(()) };
+        self.middle.iter().try_for_each(|piece| write!(f, "*{piece}"))?;
+        write!(f, "*{suffix}")
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

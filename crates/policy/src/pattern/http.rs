@@ -50,6 +50,11 @@ impl HttpPattern {
         methods.iter().any(|m| &**m == method || (&**m == "GET" && method == "HEAD"))
     }
 
+    /// The methods that it names; `None` for any.
+    pub(crate) fn methods(&self) -> Option<&[Box<str>]> {
+        self.methods.as_deref()
+    }
+
     pub(crate) fn path_matches(&self, path: &CanonicalPath) -> bool {
         self.exact.matches(path.path())
     }

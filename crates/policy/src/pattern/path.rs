@@ -121,6 +121,16 @@ impl PathPattern {
     }
 }
 
+impl std::fmt::Display for PathPattern {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.iter().try_for_each(|segment| match segment {
+            Segment::Deep => f.write_str("/**"),
+            Segment::One => f.write_str("/*"),
+            Segment::Like(name) => write!(f, "/{name}"),
+        })
+    }
+}
+
 fn request_segment(segment: &str) -> Result<String, PatternError> {
     if matches!(segment, "." | "..") {
         return Err(PatternError::new(format!("`{segment}` never appears in a path that is compared")));

@@ -70,14 +70,14 @@ impl ExecRules {
 
 impl Entry {
     /// For an allow: whether it surely is this.
-    fn is(&self, ask: &Execute<'_>) -> bool {
+    pub(super) fn is(&self, ask: &Execute<'_>) -> bool {
         self.is_program(ask)
             && self.arguments.as_ref().is_none_or(|pattern| ask.whole && pattern.matches(ask.arguments))
             && self.from.admits(ask.parents)
     }
 
     /// For a deny: unless it surely is not this.
-    fn may_be(&self, ask: &Execute<'_>) -> bool {
+    pub(super) fn may_be(&self, ask: &Execute<'_>) -> bool {
         let program = match &self.program {
             Program::Digest(digest) => ask.digest.is_none_or(|asked| asked == *digest),
             Program::Path(pattern) => ask.names.iter().chain(ask.also).any(|name| pattern.matches(name)),
@@ -88,11 +88,20 @@ impl Entry {
             && self.from.may_be(ask.parents)
     }
 
-    fn is_program(&self, ask: &Execute<'_>) -> bool {
+    pub(super) fn is_program(&self, ask: &Execute<'_>) -> bool {
         match &self.program {
             Program::Digest(digest) => ask.digest == Some(*digest),
             Program::Path(pattern) => ask.names.iter().any(|name| pattern.matches(name)),
             Program::Tree(_) => false,
+        }
+    }
+
+    /// What keeps an entry for the same program from being for this.
+    pub(super) fn missed_by(&self, ask: &Execute<'_>) -> &'static str {
+        match &self.arguments {
+            Some(_) if !ask.whole => "arguments that are too long to be compared",
+            Some(pattern) if !pattern.matches(ask.arguments) => "its arguments",
+            _ => "the programs that it is executed from",
         }
     }
 
@@ -155,10 +164,8 @@ fn allowing(entry: String) -> String {
 /// An entry for the same program, and what kept it from being for this.
 fn nearest(allow: &[Entry], ask: &Execute<'_>) -> Option<Box<NearMiss>> {
     let same = allow.iter().find(|entry| entry.is_program(ask))?;
-    let missed = match &same.arguments {
-        Some(_) if !ask.whole => "arguments that are too long to be compared",
-        Some(pattern) if !pattern.matches(ask.arguments) => "its arguments",
-        _ => "the programs that it is executed from",
-    };
-    NearMiss::boxed(&RuleId::new("process.exec.allow"), format!("{missed}: `{}`", same.written))
+    NearMiss::boxed(
+        &RuleId::new("process.exec.allow"),
+        format!("{}: `{}`", same.missed_by(ask), same.written),
+    )
 }

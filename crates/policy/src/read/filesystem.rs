@@ -4,7 +4,7 @@ use super::path::expand;
 use crate::pattern::PathPattern;
 use crate::problems::{Problems, Span};
 use crate::yaml::Node;
-use crate::{Access, Filesystem, Grant, HidePattern, Home, Operator, Workspace};
+use crate::{Access, Filesystem, Grant, HidePattern, Home, Operator, Statement, Workspace};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -15,7 +15,7 @@ pub(super) struct Files {
     /// `access: none` was the last word.
     withheld: bool,
     grants: BTreeMap<PathBuf, Entry>,
-    hidden: Vec<HidePattern>,
+    hidden: Vec<(Span, HidePattern)>,
 }
 
 struct Entry {
@@ -83,7 +83,7 @@ impl Files {
             problems.add(node.span, "hiding `/` hides everything");
         } else if text.contains('*') {
             match hide_pattern(&path) {
-                Ok(pattern) => self.hidden.push(pattern),
+                Ok(pattern) => self.hidden.push((node.span, pattern)),
                 Err(why) => drop(problems.add(node.span, why)),
             }
         } else {
@@ -117,6 +117,12 @@ impl Files {
         old.span = new.span;
     }
 
+    /// Where each path and pattern stands.
+    pub(super) fn each(&self, mut found: impl FnMut(Span, Statement)) {
+        self.grants.iter().for_each(|(path, entry)| found(entry.span, Statement::Path(path.clone())));
+        self.hidden.iter().for_each(|(span, hide)| found(*span, Statement::Hide(hide.text.clone())));
+    }
+
     /// What `workspace:` is when nobody says it. A path that is given or hidden by its name stays what it was said.
     fn grant_workspace(&mut self, operator: &Operator) {
         let (path, access) = (operator.workspace.clone(), Access::Write);
@@ -134,6 +140,7 @@ impl Files {
         if let (Some(workspace), Some(access)) = (&mut self.workspace, access) {
             workspace.access = access;
         }
+        let mut hidden: Vec<HidePattern> = self.hidden.into_iter().map(|(_, pattern)| pattern).collect();
         let mut grants: Vec<Grant> = self
             .grants
             .into_iter()
@@ -149,10 +156,10 @@ impl Files {
             .iter()
             .any(|g| Path::new("/run/user").starts_with(&g.path) || g.path.starts_with("/run/user"))
         {
-            self.hidden.extend(hide_pattern(Path::new("/run/user/*/creel")));
+            hidden.extend(hide_pattern(Path::new("/run/user/*/creel")));
         }
         grants.sort_by(|a, b| a.path.cmp(&b.path));
-        Filesystem { workspace: self.workspace, grants, hidden: self.hidden, home }
+        Filesystem { workspace: self.workspace, grants, hidden, home, own: internal(operator) }
     }
 }
 

@@ -8,7 +8,7 @@ use crate::pattern::NamePattern;
 use crate::problems::{Problems, Span};
 use crate::suggest;
 use crate::yaml::Node;
-use crate::{Api, Backend, BaseUrl, Inference, Key, ModelRef, Operator, Route};
+use crate::{Api, Backend, BaseUrl, Inference, Key, ModelRef, Operator, Route, Statement};
 use std::collections::HashMap;
 
 /// More than anybody writes; each call looks at every one.
@@ -149,6 +149,14 @@ impl Draft {
 }
 
 impl Draft {
+    /// Where each name of a model and each captured host stands.
+    pub(super) fn each(&self, mut found: impl FnMut(Span, Statement)) {
+        for (route, spans) in &self.routes {
+            spans.first().into_iter().for_each(|span| found(*span, Statement::Models(route.name.clone())));
+        }
+        self.capture.iter().for_each(|(span, t)| found(*span, Statement::Capture(t.written.to_string())));
+    }
+
     /// One backend answers every call in this version; what the language says beyond that must not be taken silently.
     fn refuse_what_is_not_built(&self, problems: &mut Problems) {
         for (route, spans) in &self.routes {

@@ -1,11 +1,11 @@
 //! The network layer.
 
 use super::target::{address, program, report, target};
-use crate::Operator;
 use crate::network::{AddressGrant, Form, From, Ports, Rule, Target};
 use crate::pattern::{HostPattern, HttpPattern};
 use crate::problems::{Problems, Span};
 use crate::yaml::Node;
+use crate::{Operator, Statement};
 use creel_types::RuleId;
 use ipnet::IpNet;
 use std::collections::{HashMap, HashSet};
@@ -45,6 +45,22 @@ impl Draft {
         self.names.reserve(rules.len());
         for item in rules {
             self.rule(item, operator, problems);
+        }
+    }
+
+    /// Where each deny, each rule and each of its patterns stands.
+    pub(super) fn each(&self, mut found: impl FnMut(Span, Statement)) {
+        self.deny.iter().for_each(|(span, t)| found(*span, Statement::Deny(t.written.to_string())));
+        for read in &self.rules {
+            let id = &read.rule.id;
+            self.names.get(id.as_str()).into_iter().for_each(|s| found(*s, Statement::Rule(id.clone())));
+            let Form::Http { allow, deny } = &read.rule.form else { continue };
+            for (pattern, span) in allow.iter().zip(&read.allow) {
+                found(*span, Statement::Allows(id.clone(), pattern.written.to_string()));
+            }
+            for (pattern, span) in deny.iter().zip(&read.deny) {
+                found(*span, Statement::Denies(id.clone(), pattern.written.to_string()));
+            }
         }
     }
 

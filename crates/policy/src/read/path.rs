@@ -20,6 +20,11 @@ pub(super) fn expand(
     }
 }
 
+/// The same for a path that stands in no document.
+pub(crate) fn absolute(text: &str, operator: &Operator) -> Result<PathBuf, String> {
+    expanded(text, operator).map_err(|(message, _)| message)
+}
+
 type Wrong = (String, Option<String>);
 
 fn expanded(text: &str, operator: &Operator) -> Result<PathBuf, Wrong> {

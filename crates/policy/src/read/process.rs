@@ -7,7 +7,7 @@ use crate::pattern::ArgumentPattern;
 use crate::problems::{Problems, Span};
 use crate::process::{Entry, ExecRules};
 use crate::yaml::Node;
-use crate::{Limits, Operator};
+use crate::{Limits, Operator, Statement};
 
 /// Each is held against every program that is executed.
 const MOST: usize = 1024;
@@ -55,6 +55,12 @@ impl Draft {
             |list: Vec<(Span, Entry)>| list.into_iter().map(|(_, entry)| entry).collect::<Box<[_]>>();
         let allow = (!self.allow.is_empty()).then(|| entries(self.allow));
         ExecRules { allow, deny: entries(self.deny), files: self.files.into() }
+    }
+
+    /// Where each entry stands.
+    pub(super) fn each(&self, mut found: impl FnMut(Span, Statement)) {
+        self.allow.iter().for_each(|(span, entry)| found(*span, Statement::Run(entry.written.to_string())));
+        self.deny.iter().for_each(|(span, entry)| found(*span, Statement::NotRun(entry.written.to_string())));
     }
 
     fn entry(&mut self, item: &Node, operator: &Operator, problems: &mut Problems) -> Option<Entry> {

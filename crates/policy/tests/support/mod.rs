@@ -2,7 +2,8 @@
 #![allow(dead_code, missing_docs, clippy::unwrap_used)]
 
 use creel_policy::{
-    Admission, Connect, Document, Errors, Operator, Policy, Refusal, Request, canonical, compile,
+    Admission, Connect, Document, Errors, Operator, Places, Policy, Refusal, Request, canonical, compile,
+    compile_with_places,
 };
 use creel_types::{Caller, Program, RuleId};
 use std::path::PathBuf;
@@ -23,6 +24,12 @@ pub fn document(text: &str) -> Document {
 
 pub fn try_compile(text: &str) -> Result<Policy, Errors> {
     compile(&[document(text)], &operator(), &|name, _| Err(format!("no file {name}")))
+}
+
+/// The policy with the places of what it says.
+pub fn studied(text: &str) -> (Policy, Places) {
+    compile_with_places(&[document(text)], &operator(), &|name, _| Err(format!("no file {name}")))
+        .unwrap_or_else(|errors| panic!("{errors}"))
 }
 
 pub fn policy(text: &str) -> Policy {
