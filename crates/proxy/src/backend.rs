@@ -25,6 +25,9 @@ pub enum BackendError {
     /// The policy in force has no such backend.
     #[error("no inference backend is called `{0}`")]
     Unknown(String),
+    /// The backend of this name is another place by now than the one that the call was made for.
+    #[error("backend `{0}` is another place since the policy changed; call again")]
+    Moved(String),
     /// The address is not one that a backend may have.
     #[error("{0}")]
     Refused(Box<Refusal>),
@@ -69,15 +72,21 @@ impl Outward {
 
     /// Sends `request` to the backend of this name. Its URI is the whole path and query to ask for (the base URL's
     /// path included); `Host` is set here, and fields of one hop must be gone.
+    ///
+    /// `place` is where the backend was when the request was made for it. The request has the key of that place, and
+    /// goes nowhere else, whatever the policy calls by that name by now.
     pub async fn call(
         &self,
-        backend: &str,
+        (backend, place): (&str, &BaseUrl),
         mut request: Request<Body>,
     ) -> Result<Response<Body>, BackendError> {
         let now = Guard::into_inner(self.policy.load());
         let Some(found) = now.policy.backend(backend) else {
             return Err(BackendError::Unknown(backend.to_owned()));
         };
+        if found.base_url != *place {
+            return Err(BackendError::Moved(backend.to_owned()));
+        }
         address(&mut request, &found.base_url);
         let berth =
             Berth { lines: Arc::clone(&self.lines), backend: found.name.clone(), generation: now.generation };

@@ -6,7 +6,7 @@ use arc_swap::ArcSwap;
 use creel_inference::{
     Backend, BackendError, BackendRef, Body, Call, Routes, Speaks, Upstream, UpstreamError,
 };
-use creel_policy::{Api, Key, Policy};
+use creel_policy::{Api, BaseUrl, Key, Policy};
 use creel_proxy::{self as proxy, CallContext, Called, Outward, PolicyCell};
 use creel_types::{Host, Secret};
 use futures_util::future::BoxFuture;
@@ -73,7 +73,8 @@ impl Switch {
             let event = call.record(cell.generation().0, None);
             let _ = scribe.called(event); // a broken record stops the next admission
         };
-        let upstream = Arc::new(ThroughTheExit(Arc::clone(&self.outward)));
+        let (outward, place) = (Arc::clone(&self.outward), found.base_url.clone());
+        let upstream = Arc::new(ThroughTheExit { outward, place });
         let routes = Routes::to(Arc::new(backend), asked);
         Ok(Ready(Some(creel_inference::Models::new(routes, upstream, Arc::new(told)))))
     }
@@ -134,8 +135,12 @@ impl proxy::Models for Switch {
     }
 }
 
-/// Reaches backends through the proxy, which asks the policy for a permit and dials.
-struct ThroughTheExit(Arc<Outward>);
+/// Reaches the backend of one policy through the proxy, which asks the policy in force for a permit and dials.
+struct ThroughTheExit {
+    outward: Arc<Outward>,
+    /// Where that policy has it: its key is for there.
+    place: BaseUrl,
+}
 
 impl Upstream for ThroughTheExit {
     fn send<'a>(
@@ -144,7 +149,7 @@ impl Upstream for ThroughTheExit {
         request: Request<Body>,
     ) -> BoxFuture<'a, Result<Response<Body>, UpstreamError>> {
         Box::pin(async move {
-            self.0.call(backend.name(), request).await.map_err(|error| match error {
+            self.outward.call((backend.name(), &self.place), request).await.map_err(|error| match error {
                 proxy::BackendError::Refused(refusal) => {
                     UpstreamError::Refused { reason: refusal.to_string() }
                 }

@@ -29,6 +29,7 @@ pub struct Scene {
     /// The sandbox's name, unique to this scene.
     pub name: String,
     arguments: Vec<String>,
+    variables: Vec<(String, String)>,
 }
 
 impl Scene {
@@ -42,7 +43,12 @@ impl Scene {
         for name in ["workspace", "state"] {
             fs::create_dir(dir.path().join(name)).unwrap();
         }
-        Self { dir, name: format!("t{}-{number}", std::process::id()), arguments: Vec::new() }
+        Self {
+            dir,
+            name: format!("t{}-{number}", std::process::id()),
+            arguments: Vec::new(),
+            variables: Vec::new(),
+        }
     }
 
     /// With this policy (a YAML document without its `version` and `name`).
@@ -62,6 +68,12 @@ impl Scene {
     /// With one more argument pair before `--`.
     pub fn with(mut self, option: &str, value: impl AsRef<Path>) -> Self {
         self.arguments.extend([option.into(), value.as_ref().display().to_string()]);
+        self
+    }
+
+    /// With a variable in the operator's environment.
+    pub fn variable(mut self, name: &str, value: &str) -> Self {
+        self.variables.push((name.into(), value.into()));
         self
     }
 
@@ -101,6 +113,7 @@ impl Scene {
     pub fn creel(&self) -> Command {
         let mut command = Command::new(binary());
         command.env("XDG_STATE_HOME", self.dir.path().join("state")).stdin(Stdio::null());
+        command.envs(self.variables.iter().map(|(name, value)| (name, value)));
         command
     }
 

@@ -192,3 +192,38 @@ fn watch(mut out: impl Read + Send + 'static) -> std::sync::Arc<std::sync::Mutex
     });
     seen
 }
+
+/// A call is held back by its caller until the policy has moved the backend of that name elsewhere: the key that the
+/// call was given is the old place's.
+#[test]
+fn a_key_goes_to_no_other_place_when_its_backend_moves_under_a_call() {
+    let (old, new) = (Upstream::start(&["old.test"]), Upstream::start(&["new.test"]));
+    let at = |upstream: &Upstream, key: &str| {
+        let backend = format!(
+            "{{ name: acme, base_url: \"http://{}/v1\", key: \"{key}\", api: openai }}",
+            upstream.plain
+        );
+        format!("inference:\n  backends:\n    - {backend}\n  models: {{ default: [acme/small] }}")
+    };
+    let scene = Scene::new().variable("OLD_KEY", "sk-of-the-old-place").policy(&at(&old, "env:OLD_KEY"));
+    let script = r#"
+import os, socket, time
+body = b'{"messages":[],"model":"x"}'
+s = socket.create_connection(("inference.local", 80))
+head = b"POST /v1/chat/completions HTTP/1.1\r\nhost: inference.local\r\ncontent-type: application/json\r\n"
+s.sendall(head + b"content-length: %d\r\n\r\n" % len(body) + body[:10])
+time.sleep(0.3)
+open("begun", "w").close()
+while not os.path.exists("moved"): time.sleep(0.02)
+s.sendall(body[10:])
+print(s.recv(4096).split(b"\r\n")[0].decode(), flush=True)
+"#;
+    let running = scene.start(&["/usr/bin/env", "python3", "-c", script]);
+    wait_until("the call to have begun", || scene.workspace().join("begun").exists());
+    let moved = scene.write_policy("moved.yaml", &at(&new, "none"));
+    scene.verb(&["policy", "set", &scene.name, moved.to_str().unwrap()]).ok();
+    fs::write(scene.workspace().join("moved"), "").unwrap();
+    let shown = running.finish();
+    assert_eq!(new.seen(), [], "{shown:?}");
+    assert!(shown.stdout.starts_with("HTTP/1.1 502"), "{shown:?}");
+}

@@ -7,6 +7,7 @@ use creel_net::authority::Authority;
 use creel_net::resolve::Resolver;
 use creel_net::trust::Trust;
 use creel_net::{Body, body};
+use creel_policy::BaseUrl;
 use creel_proxy::{CallContext, Called, Limits, Models, Outward, PolicyCell};
 use creel_types::Generation;
 use http::{Request, Response, StatusCode};
@@ -66,10 +67,12 @@ async fn a_model_host_is_answered_by_the_models_over_every_protocol() {
     assert_eq!(server.connections(), 0);
 }
 
-fn outward(backend: std::net::SocketAddr) -> (Outward, Arc<PolicyCell>) {
-    let cell = Arc::new(PolicyCell::new(Generation::FIRST, policy(&rules(backend), &[])));
+fn outward(backend: std::net::SocketAddr) -> (Outward, BaseUrl, Arc<PolicyCell>) {
+    let policy = policy(&rules(backend), &[]);
+    let place = policy.backend("local").unwrap().base_url.clone();
+    let cell = Arc::new(PolicyCell::new(Generation::FIRST, policy));
     let (trust, resolver) = (Arc::new(Trust::default()), Arc::new(Resolver::default()));
-    (Outward::new(Arc::clone(&cell), trust, resolver, Limits::default()), cell)
+    (Outward::new(Arc::clone(&cell), trust, resolver, Limits::default()), place, cell)
 }
 
 fn post(body: Body) -> Request<Body> {
@@ -99,8 +102,8 @@ async fn pieces_that_are_there_are_handed_on_in_one_and_nothing_waits_for_the_ne
         }
     })
     .await;
-    let (outward, _) = outward(server.addr);
-    let mut body = outward.call("local", post(body::empty())).await.unwrap().into_body();
+    let (outward, place, _) = outward(server.addr);
+    let mut body = outward.call(("local", &place), post(body::empty())).await.unwrap().into_body();
     let (mut words, mut pieces) = (Vec::new(), 0);
     while words.len() < 3000 {
         words.extend_from_slice(&next(&mut body).await.unwrap().unwrap());
@@ -123,8 +126,8 @@ async fn what_came_before_an_answer_broke_off_is_handed_on_before_the_error() {
         stream.write_all(text.as_bytes()).await.unwrap();
     })
     .await;
-    let (outward, _) = outward(server.addr);
-    let mut body = outward.call("local", post(body::empty())).await.unwrap().into_body();
+    let (outward, place, _) = outward(server.addr);
+    let mut body = outward.call(("local", &place), post(body::empty())).await.unwrap().into_body();
     let mut words = Vec::new();
     let error = loop {
         match next(&mut body).await.unwrap() {
@@ -154,11 +157,11 @@ async fn a_request_goes_up_to_its_end_while_nobody_reads_the_answer() {
         }
     })
     .await;
-    let (outward, _) = outward(server.addr);
+    let (outward, place, _) = outward(server.addr);
     let frames =
         (0..LONG >> 14).map(|_| Ok::<_, creel_net::BoxError>(Frame::data(Bytes::from(vec![7; 1 << 14]))));
     let request = post(body::stream(futures_util::stream::iter(frames)));
-    let mut body = outward.call("local", request).await.unwrap().into_body();
+    let mut body = outward.call(("local", &place), request).await.unwrap().into_body();
     all.notified().await;
     assert_eq!(next(&mut body).await.unwrap().unwrap(), "done");
 }
@@ -166,10 +169,10 @@ async fn a_request_goes_up_to_its_end_while_nobody_reads_the_answer() {
 #[tokio::test]
 async fn a_connection_whose_answer_was_not_read_to_the_end_is_not_used_again() {
     let server = servers::http().await;
-    let (outward, _) = outward(server.addr);
+    let (outward, place, _) = outward(server.addr);
     for n in 1..4 {
         let asked = Request::get("/slow").body(body::empty()).unwrap();
-        let mut body = outward.call("local", asked).await.unwrap().into_body();
+        let mut body = outward.call(("local", &place), asked).await.unwrap().into_body();
         assert_eq!(next(&mut body).await.unwrap().unwrap(), "0\n");
         drop(body);
         assert_eq!(server.connections(), n);
@@ -179,10 +182,10 @@ async fn a_connection_whose_answer_was_not_read_to_the_end_is_not_used_again() {
 #[tokio::test]
 async fn a_backend_is_called_over_a_kept_connection_while_the_policy_stays() {
     let server = servers::http().await;
-    let (outward, cell) = outward(server.addr);
+    let (outward, place, cell) = outward(server.addr);
     let call = async || {
         let request = Request::builder().uri("/v1/models").body(body::empty()).unwrap();
-        let (parts, body) = outward.call("local", request).await.unwrap().into_parts();
+        let (parts, body) = outward.call(("local", &place), request).await.unwrap().into_parts();
         assert_eq!(parts.status, StatusCode::OK);
         body.collect().await.unwrap().to_bytes()
     };
@@ -195,6 +198,16 @@ async fn a_backend_is_called_over_a_kept_connection_while_the_policy_stays() {
     cell.swap(Generation::FIRST.next(), policy(&rules(server.addr), &[]));
     call().await;
     assert_eq!(server.connections(), 2, "a new policy is asked for a new connection");
-    let none = outward.call("other", Request::new(body::empty())).await.unwrap_err();
+    let none = outward.call(("other", &place), Request::new(body::empty())).await.unwrap_err();
     assert_eq!(none.to_string(), "no inference backend is called `other`");
+}
+
+#[tokio::test]
+async fn a_call_goes_to_the_place_that_it_was_made_for_or_nowhere() {
+    let (old, new) = (servers::http().await, servers::http().await);
+    let (outward, place, cell) = outward(old.addr);
+    cell.swap(Generation::FIRST.next(), policy(&rules(new.addr), &[]));
+    let moved = outward.call(("local", &place), post(body::empty())).await.unwrap_err();
+    assert_eq!(moved.to_string(), "backend `local` is another place since the policy changed; call again");
+    assert_eq!((old.connections(), new.connections()), (0, 0));
 }
