@@ -5,7 +5,7 @@ use crate::api::{self, Api, Asked, Family};
 use crate::backend::BackendRef;
 use crate::mask::Masked;
 use crate::meter::Meter;
-use crate::named::{self, Stop};
+use crate::named::{self, Room, Stop};
 use crate::refuse::{self, Refused};
 use crate::routes::Routes;
 use crate::{headers, target};
@@ -69,6 +69,7 @@ pub struct Models {
     routes: Routes,
     upstream: Arc<dyn Upstream>,
     on_call: Told,
+    room: Room,
 }
 
 impl Models {
@@ -79,7 +80,7 @@ impl Models {
         upstream: Arc<dyn Upstream>,
         on_call: Arc<dyn Fn(&Call) + Send + Sync>,
     ) -> Self {
-        Self { routes, upstream, on_call }
+        Self { routes, upstream, on_call, room: Room::default() }
     }
 
     /// Answers one request. Always a response: what cannot be passed on is answered with an error in the shape that
@@ -125,7 +126,7 @@ impl Models {
         account.call.failure = Some("the caller hung up before there was an answer".to_owned());
         let req = match self.routes.model(api) {
             None => req,
-            Some(model) => match named::ask_for(model, req, &account.asked).await {
+            Some(model) => match named::ask_for((model, &self.room), req, &account.asked).await {
                 Ok(req) => req,
                 Err(Stop::Refused(why)) => return refused(account, family, why),
                 Err(Stop::Broken(error)) => return broken(account, family, &error),

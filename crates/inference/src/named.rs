@@ -14,11 +14,47 @@ use http_body::{Body as _, Frame, SizeHint};
 use http_body_util::BodyExt;
 use http_body_util::combinators::UnsyncBoxBody;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 
 /// How much of a request is held until its model is found. Clients put the conversation first, and images make it long.
 const MAX_HELD: usize = 32 << 20;
+
+/// How much is held of all requests of a sandbox together. A caller can begin as many as it likes and end none.
+const MAX_TOGETHER: usize = 4 * MAX_HELD;
+
+/// What was held goes on in pieces of this size, so that a backend that reads slowly leaves it where it is counted.
+const PIECE: usize = 64 << 10;
+
+/// The room for what is held of all requests.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Room(Arc<AtomicUsize>);
+
+/// What one request has of it.
+#[derive(Debug)]
+struct Share {
+    room: Room,
+    bytes: usize,
+}
+
+impl Share {
+    fn none(room: &Room) -> Self {
+        Self { room: room.clone(), bytes: 0 }
+    }
+
+    fn grow(&mut self, by: usize) -> Result<(), Refused> {
+        self.bytes += by;
+        let before = self.room.0.fetch_add(by, Ordering::Relaxed);
+        if before + by > MAX_TOGETHER { Err(Refused::NoRoom) } else { Ok(()) }
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        self.room.0.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
+}
 
 /// Why a request does not go on.
 #[derive(Debug)]
@@ -38,7 +74,7 @@ impl From<Refused> for Stop {
 /// The request with `model` as the model that it asks for. What is found out only as the rest of it passes is said in
 /// `asked`.
 pub(crate) async fn ask_for(
-    model: &str,
+    (model, room): (&str, &Room),
     req: Request<Body>,
     asked: &Arc<Mutex<Asked>>,
 ) -> Result<Request<Body>, Stop> {
@@ -46,9 +82,9 @@ pub(crate) async fn ask_for(
     if !is_plain(&parts.headers) {
         return Err(Refused::Encoded.into());
     }
-    let (mut walk, mut held) = (Walk::new(), Vec::new());
+    let (mut walk, mut held, mut share) = (Walk::new(), Vec::new(), Share::none(room));
     while walk.model().is_none() {
-        read_on(&mut body, &mut walk, &mut held).await?;
+        read_on(&mut body, &mut walk, (&mut held, &mut share)).await?;
     }
     if let Some(found) = walk.model() {
         let same = serde_json::from_slice::<String>(&held[found.clone()]).is_ok_and(|name| name == model);
@@ -58,12 +94,17 @@ pub(crate) async fn ask_for(
             held.splice(found, wanted.into_bytes());
         }
     }
-    let body = Named { held: Some(Bytes::from(held)), rest: body, walk, asked: Arc::clone(asked) };
+    let held = Some((Bytes::from(held), share));
+    let body = Named { held, rest: body, walk, asked: Arc::clone(asked) };
     Ok(Request::from_parts(parts, UnsyncBoxBody::new(body)))
 }
 
 /// Holds the next piece of the body.
-async fn read_on(body: &mut Body, walk: &mut Walk, held: &mut Vec<u8>) -> Result<(), Stop> {
+async fn read_on(
+    body: &mut Body,
+    walk: &mut Walk,
+    (held, share): (&mut Vec<u8>, &mut Share),
+) -> Result<(), Stop> {
     let frame = body.frame().await.transpose().map_err(Stop::Broken)?;
     // At the end, and at the trailers, the object is not whole or has no model.
     let bytes = frame.and_then(|frame| frame.into_data().ok()).ok_or(Refused::NotAnObject)?;
@@ -75,6 +116,7 @@ async fn read_on(body: &mut Body, walk: &mut Walk, held: &mut Vec<u8>) -> Result
     if walk.model().is_none() && held.len() + bytes.len() > MAX_HELD {
         return Err(Refused::TooLong.into());
     }
+    share.grow(bytes.len())?;
     held.extend_from_slice(&bytes);
     Ok(())
 }
@@ -107,7 +149,7 @@ fn resize(headers: &mut HeaderMap, from: usize, to: usize) {
 
 /// A body of which the beginning was held, and whose rest is walked through while it passes.
 struct Named {
-    held: Option<Bytes>,
+    held: Option<(Bytes, Share)>,
     rest: Body,
     walk: Walk,
     asked: Arc<Mutex<Asked>>,
@@ -131,8 +173,10 @@ impl http_body::Body for Named {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        if let Some(held) = self.held.take() {
-            return Poll::Ready(Some(Ok(Frame::data(held))));
+        if let Some((mut held, share)) = self.held.take() {
+            let piece = held.split_to(held.len().min(PIECE));
+            self.held = Some((held, share)).filter(|(held, _)| !held.is_empty());
+            return Poll::Ready(Some(Ok(Frame::data(piece))));
         }
         let frame = ready!(Pin::new(&mut self.rest).poll_frame(cx)).transpose()?;
         if let Err(why) = self.judge(frame.as_ref()) {
@@ -147,7 +191,7 @@ impl http_body::Body for Named {
     }
 
     fn size_hint(&self) -> SizeHint {
-        let held = self.held.as_ref().map_or(0, |held| held.len() as u64);
+        let held = self.held.as_ref().map_or(0, |(held, _)| held.len() as u64);
         let rest = self.rest.size_hint();
         let mut hint = SizeHint::new();
         hint.set_lower(rest.lower().saturating_add(held));
@@ -155,5 +199,50 @@ impl http_body::Body for Named {
             hint.set_upper(upper);
         }
         hint
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use creel_net::body;
+    use futures_util::{FutureExt, StreamExt, stream};
+
+    /// A request whose body has `begun` and then neither goes on nor ends.
+    fn stalled(begun: Vec<u8>) -> Request<Body> {
+        let begun = stream::iter([Ok::<_, BoxError>(Frame::data(Bytes::from(begun)))]);
+        Request::new(body::stream(begun.chain(stream::pending())))
+    }
+
+    #[test]
+    fn requests_that_end_never_are_held_up_to_a_bound_for_all_and_leave_it_when_they_go() {
+        let (room, asked) = (Room::default(), Arc::default());
+        let long = [b"{\"x\":\"", &vec![b'x'; MAX_HELD - 64][..]].concat();
+        let ask = || Box::pin(ask_for(("m", &room), stalled(long.clone()), &asked));
+        let mut held: Vec<_> = (0..MAX_TOGETHER / MAX_HELD).map(|_| ask()).collect();
+        assert!(held.iter_mut().all(|waiting| waiting.as_mut().now_or_never().is_none()));
+        let more = ask().now_or_never();
+        assert!(matches!(more, Some(Err(Stop::Refused(Refused::NoRoom)))), "{:?}", more.is_some());
+        held.pop();
+        assert!(ask().now_or_never().is_none(), "there is room again");
+        drop(held);
+        assert_eq!(room.0.load(Ordering::Relaxed), 0);
+    }
+
+    #[test]
+    fn what_was_held_goes_on_in_pieces_and_then_counts_no_more() {
+        let (room, asked) = (Room::default(), Arc::default());
+        let text = format!("{{\"x\":\"{}\",\"model\":\"m\"}}", "x".repeat(3 * PIECE));
+        let request = Request::new(body::full(text.clone()));
+        let asking = ask_for(("m", &room), request, &asked);
+        let mut body = asking.now_or_never().unwrap().unwrap().into_body();
+        assert_eq!(room.0.load(Ordering::Relaxed), text.len());
+        let mut got = Vec::new();
+        while let Some(frame) = body.frame().now_or_never().unwrap() {
+            let piece = frame.unwrap().into_data().unwrap();
+            assert!(piece.len() <= PIECE);
+            got.extend_from_slice(&piece);
+        }
+        assert_eq!((got, room.0.load(Ordering::Relaxed)), (text.into_bytes(), 0));
     }
 }

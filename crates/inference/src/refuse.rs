@@ -49,6 +49,11 @@ pub enum Refused {
         "the policy names the model to ask for, and the request has no `model` in its first 32 MiB: put `model` first"
     )]
     TooLong,
+    /// The policy names the model, and too much of other requests is held already.
+    #[error(
+        "the policy names the model to ask for, and requests whose model did not come yet hold all room there is"
+    )]
+    NoRoom,
     /// The policy names the model, and the body is not an object that has one.
     #[error("the policy names the model to ask for, and the request's body is not a whole JSON object")]
     NotAnObject,
@@ -70,6 +75,7 @@ impl Refused {
             Self::Upgrade => StatusCode::UPGRADE_REQUIRED,
             Self::Encoded => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::TooLong => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::NoRoom => StatusCode::SERVICE_UNAVAILABLE,
             Self::BadTarget | Self::NotAnObject | Self::NoModel | Self::SecondModel => {
                 StatusCode::BAD_REQUEST
             }
@@ -85,6 +91,7 @@ impl Refused {
             Self::BadTarget => "bad_target",
             Self::Encoded => "body_encoded",
             Self::TooLong => "body_too_long",
+            Self::NoRoom => "no_room",
             Self::NotAnObject => "body_not_an_object",
             Self::NoModel => "no_model",
             Self::SecondModel => "second_model",
