@@ -97,10 +97,10 @@ impl Kind {
 pub enum Disposition {
     /// A rule allowed it.
     Allowed,
-    /// It was refused; the refusal in the words that the agent received.
-    Refused(Value),
-    /// It would have been refused, but the policy only observes; the refusal that was not given.
-    Observed(Value),
+    /// It was refused; the refusal in the words that the agent received, with what looks like a token masked.
+    Refused(#[serde(serialize_with = "crate::redact::prose::masked")] Value),
+    /// It would have been refused, but the policy only observes; the refusal that was not given, masked likewise.
+    Observed(#[serde(serialize_with = "crate::redact::prose::masked")] Value),
 }
 
 impl Disposition {

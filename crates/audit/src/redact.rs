@@ -6,6 +6,7 @@
 //! bare word (`login hunter2`) cannot be told from any other word. Digests (hexadecimal only) are kept.
 
 mod argument;
+pub(crate) mod prose;
 mod token;
 
 use crate::text;

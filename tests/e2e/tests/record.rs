@@ -38,6 +38,24 @@ fn no_secret_is_in_the_record() {
     }
 }
 
+/// What is refused is repeated in the refusal.
+#[test]
+fn a_token_in_the_path_of_a_refused_request_is_not_in_the_record() {
+    let token = "ghp_0123456789abcdefghijABCDEFGHIJ012345";
+    let scene = Scene::new();
+    let rules =
+        "network:\n  rules:\n    - { name: api, to: [\"api.test:80\"], http: { allow: [\"GET /ok\"] } }";
+    let scene = scene.policy(rules);
+    let script = "import http.client, sys\nc = http.client.HTTPConnection('api.test', 80)\n\
+                  c.request('GET', '/hook/' + open('token').read())\nprint(c.getresponse().status)";
+    fs::write(scene.workspace().join("token"), token).unwrap();
+    let shown = scene.python(script).ok();
+    assert!(shown.stdout.contains("403"), "{shown:?}");
+    let text = fs::read_to_string(scene.record()).unwrap();
+    assert!(text.contains("/hook/[masked]"), "the refusal is there");
+    assert!(!text.contains(token), "{:?}", text.lines().find(|line| line.contains(token)));
+}
+
 #[test]
 fn an_altered_record_does_not_verify() {
     let scene = recorded();
