@@ -150,6 +150,18 @@ impl Exchange {
         Ok(response)
     }
 
+    /// Ends when no request has begun or gone on for this long, or up to twice as long: the engine closes idle
+    /// connections of HTTP/1.1 alone.
+    pub(crate) async fn rests(&self, within: Duration) {
+        loop {
+            let begun = self.pace.begun();
+            tokio::time::sleep(within).await;
+            if self.pace.begun() == begun && self.connection.is_at_rest() {
+                return;
+            }
+        }
+    }
+
     /// The requests that have begun and ended.
     pub(crate) fn pace(&self) -> &Arc<Pace> {
         &self.pace

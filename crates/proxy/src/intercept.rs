@@ -2,7 +2,7 @@
 
 use crate::exchange::Exchange;
 use crate::exit::Exit;
-use crate::limits::{CONNECTION_WINDOW, FRAME, LOCAL_RESETS, PENDING_RESETS, STREAM_WINDOW};
+use crate::limits::{CONNECTION_WINDOW, FRAME, LOCAL_RESETS, PENDING_RESETS, STREAM_HELD, STREAM_WINDOW};
 use crate::live::Place;
 use crate::paced::Paced;
 use crate::refusal::of_form;
@@ -15,9 +15,14 @@ use creel_types::Host;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::TlsAcceptor;
+
+/// How long a client may take to go that was told to.
+const LAST_WORDS: Duration = Duration::from_secs(5);
 
 /// What the connection was decided to be, as far as was known before the client spoke.
 type Decided = Result<Handling, Box<Refusal>>;
@@ -112,7 +117,15 @@ async fn serve(exit: &Exit, stream: Box<dyn Duplex>, http2: bool, exchange: &Arc
     let io = TokioIo::new(stream);
     // An error is the client's: malformed bytes (answered 400 already), a reset, silence. All end the connection.
     let _ = if http2 {
-        builder2(exit).serve_connection(io, service).await
+        let mut serving = pin!(builder2(exit).serve_connection(io, service));
+        tokio::select! {
+            served = serving.as_mut() => served,
+            // Who is told to go and stays is left.
+            () = exchange.rests(exit.setting.limits.idle) => {
+                serving.as_mut().graceful_shutdown();
+                tokio::time::timeout(LAST_WORDS, serving).await.unwrap_or(Ok(()))
+            }
+        }
     } else {
         let paced = Paced::new(io.into_inner(), exchange.pace(), exit.setting.limits.first_bytes);
         builder1(exit).serve_connection(TokioIo::new(paced), service).with_upgrades().await
@@ -144,7 +157,7 @@ fn builder2(exit: &Exit) -> http2::Builder<TokioExecutor> {
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
         .max_frame_size(FRAME)
-        .max_send_buf_size(STREAM_WINDOW as usize)
+        .max_send_buf_size(STREAM_HELD)
         .max_pending_accept_reset_streams(PENDING_RESETS)
         .max_local_error_reset_streams(LOCAL_RESETS);
     builder

@@ -16,7 +16,8 @@ pub struct Limits {
     pub denied_first_bytes_of_web: Duration,
     /// Bytes of one request's or response's header; more is refused (431) or a bad gateway (502).
     pub header_bytes: u32,
-    /// How long a kept-alive inspected connection may stay without a request; then it is closed.
+    /// How long a kept-alive inspected connection may stay without a request; then it is closed. HTTP/2 is closed at the
+    /// latest after twice as long.
     pub idle: Duration,
     /// HTTP/2 streams at once on one connection; more wait in the client.
     pub streams: u32,
@@ -61,6 +62,9 @@ const THREADS: usize = 4;
 
 /// HTTP/2 flow-control window of one stream: the most that is held of a body whose reader is slow.
 pub(crate) const STREAM_WINDOW: u32 = 1 << 20;
+/// What is held, of one HTTP/2 stream's bytes, for a reader who is slow. He says himself how much may be under way
+/// (up to 2 GiB a stream), so it is this that keeps his streams from filling memory.
+pub(crate) const STREAM_HELD: usize = 256 << 10;
 /// HTTP/2 flow-control window of a connection, all streams together.
 pub(crate) const CONNECTION_WINDOW: u32 = 4 << 20;
 /// Streams that a client may have reset before they were looked at (rapid reset, CVE-2023-44487).

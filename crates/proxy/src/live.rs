@@ -163,6 +163,11 @@ impl Connection {
         RequestPlace { connection: Arc::clone(self), id }
     }
 
+    /// Whether no request is being answered.
+    pub(crate) fn is_at_rest(&self) -> bool {
+        self.lock().requests.is_empty()
+    }
+
     /// Ends when the connection is cut.
     pub(crate) async fn gone(&self) {
         self.gone.notified().await;

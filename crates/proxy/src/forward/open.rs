@@ -2,7 +2,7 @@
 
 use super::{Channel, Upstream, describe};
 use crate::exit::Exit;
-use crate::limits::{CONNECTION_WINDOW, FRAME, STREAM_WINDOW};
+use crate::limits::{CONNECTION_WINDOW, FRAME, STREAM_HELD, STREAM_WINDOW};
 use crate::pool::{Driver, Line, Outside};
 use crate::resolve::NoWay;
 use creel_net::socket::Cutter;
@@ -89,6 +89,6 @@ fn builder2(header_bytes: u32) -> http2::Builder<TokioExecutor> {
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
         .max_frame_size(FRAME)
-        .max_send_buf_size(STREAM_WINDOW as usize);
+        .max_send_buf_size(STREAM_HELD);
     builder
 }

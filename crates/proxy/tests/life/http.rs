@@ -3,9 +3,12 @@
 use crate::servers;
 use crate::stand::{Sent, Stand, ask, ask2, speak1, speak2, whole};
 use creel_net::authority::{Authority, Protocols};
+use creel_proxy::Limits;
 use http::{Request, StatusCode};
+use http_body_util::BodyExt;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 const RULES: &str = r#"
@@ -283,4 +286,31 @@ async fn a_refusal_is_read_even_under_a_large_body() {
     assert_eq!(agent.send_request(asked).await.unwrap().status(), StatusCode::FORBIDDEN);
     agent.ready().await.unwrap();
     assert_eq!(agent.send_request(ask("GET", "denied.test", "/")).await.unwrap().status(), 403);
+}
+
+/// The engine does so for HTTP/1.1 by itself.
+#[tokio::test]
+async fn an_idle_connection_of_http2_is_closed_and_one_that_waits_for_an_answer_is_not() {
+    let outside = Arc::new(Authority::new("outside").unwrap());
+    let server = servers::https(&outside, "api.test", Protocols::Http).await;
+    let limits = Limits { idle: Duration::from_millis(200), ..Limits::default() };
+    let rules = r#"    - { name: api, to: [api.test], http: { allow: ["GET /**"] } }"#;
+    let resolve = [("api.test", server.addr)];
+    let agent = (Some("/usr/bin/agent".into()), Arc::new(creel_proxy::NoModels) as _);
+    let stand = Stand::within(limits, rules, &resolve, outside, agent);
+    let mut idle = stand.https2("api.test").await;
+    let asked = ask2("GET", "https://api.test/ok", b"");
+    assert_eq!(idle.send_request(asked).await.unwrap().status(), StatusCode::OK);
+    let mut busy = stand.https2("api.test").await;
+    let mut slow = busy.send_request(ask2("GET", "https://api.test/slow", b"")).await.unwrap();
+    let closed = async {
+        while stand.exit.connections() > 1 {
+            slow.body_mut().frame().await.expect("it goes on").unwrap();
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), closed).await.expect("the idle one is closed");
+    for _ in 0..100 {
+        slow.body_mut().frame().await.expect("it goes on").unwrap();
+    }
+    assert_eq!(stand.exit.connections(), 1);
 }

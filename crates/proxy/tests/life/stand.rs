@@ -122,6 +122,17 @@ impl Stand {
         program: Option<PathBuf>,
         models: Arc<dyn Models>,
     ) -> Self {
+        Self::within(Limits::default(), rules, resolve, outside, (program, models))
+    }
+
+    /// The same with other bounds.
+    pub fn within(
+        limits: Limits,
+        rules: &str,
+        resolve: &[(&str, SocketAddr)],
+        outside: Arc<Authority>,
+        (program, models): (Option<PathBuf>, Arc<dyn Models>),
+    ) -> Self {
         let resolve: Vec<_> = resolve
             .iter()
             .map(|(name, addr)| Resolution {
@@ -142,7 +153,7 @@ impl Stand {
             authority: Arc::clone(&inside),
             trust: Arc::new(Trust::only(&[pem]).unwrap()),
             models,
-            limits: Limits::default(),
+            limits,
         });
         Self { exit, cell, notes, inside, outside, resolve, program }
     }
