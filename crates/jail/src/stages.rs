@@ -92,7 +92,7 @@ struct Born {
 /// the numbers 0 to 2, which init fills with nothing later.
 fn leave_behind(birth: Birth) -> Result<(OwnedFd, Born), SysError> {
     process::die_with_parent()?;
-    process::forget_environment();
+    process::forget_environment(&[]);
     process::forget_arguments();
     let up = |fd: &OwnedFd| rustix::io::fcntl_dupfd_cloexec(fd, 3).named("fcntl", "F_DUPFD_CLOEXEC");
     let link = up(&birth.link)?;

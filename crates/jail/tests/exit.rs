@@ -99,6 +99,10 @@ const IMPOSSIBLE: &[Attempt] = &[
         let core = rustix::process::getrlimit(Resource::Core);
         if core.current == Some(0) && core.maximum == Some(0) { Err(Errno::PERM) } else { Ok(()) }
     }),
+    ("take all of the machine's memory", By::Anyone, |_| {
+        // Reserved, as an allocator does, and not touched.
+        Vec::<u8>::new().try_reserve_exact(5 << 29).map_err(|_| Errno::NOMEM)
+    }),
     ("go into new namespaces", By::Root, |_| attempt::unshare(libc::CLONE_NEWNS | libc::CLONE_NEWNET)),
     ("go into namespaces of others", By::Root, |s| {
         let namespace = open(format!("/proc/{}/ns/net", s.other), OFlags::RDONLY, Mode::empty())?;
@@ -151,6 +155,19 @@ fn made(scene: &Scene, confined: bool, what: &Attempt) -> Result<(), Errno> {
     }
 }
 
+/// How many promises of the exit's are broken where the exit itself tries them.
+fn broken(confined: bool) -> usize {
+    const FAILED: i32 = 255;
+    let Some(pid) = process::fork().unwrap() else {
+        if confined && creel_jail::exit::confine().is_err() {
+            process::exit_now(FAILED);
+        }
+        process::exit_now(i32::try_from(creel_jail::exit::broken().len()).unwrap_or(FAILED));
+    };
+    let (_, status) = waitpid(Pid::from_raw(pid.cast_signed()), WaitOptions::empty()).unwrap().unwrap();
+    usize::try_from(status.exit_status().unwrap_or(FAILED)).unwrap()
+}
+
 /// A fresh scene for every attempt: one that succeeds changes it.
 fn with_scene<T>(act: impl FnOnce(&Scene) -> T) -> T {
     let dir = PathBuf::from(format!("/tmp/creel-exit-test-{}", std::process::id()));
@@ -193,16 +210,20 @@ fn main() {
         return;
     }
     let root = rustix::process::getuid().is_root();
-    let refused = [Errno::PERM, Errno::ACCESS, Errno::AFNOSUPPORT];
+    let refused = [Errno::PERM, Errno::ACCESS, Errno::AFNOSUPPORT, Errno::NOMEM];
     let bare = check(false, IMPOSSIBLE, |attempt, got| got.is_ok() || (attempt.1 == By::Root && !root));
     let confined = check(true, IMPOSSIBLE, |_, got| got.is_err_and(|errno| refused.contains(&errno)));
     let serving = check(true, POSSIBLE, |_, got| got.is_ok());
+    let blind = creel_jail::exit::promises() - broken(false);
+    let tried = broken(true);
     for (name, wrong) in [
+        ("the exit's own trial finds every promise broken without confinement", blind),
+        ("the exit's own trial finds none broken in it", tried),
         ("what is tried can be done without confinement", bare),
         ("who takes the exit's place can do none of it", confined),
         ("the exit can serve", serving),
     ] {
         println!("test {name} ... {}", if wrong == 0 { "ok" } else { "FAILED" });
     }
-    std::process::exit(i32::from(bare + confined + serving > 0));
+    std::process::exit(i32::from(bare + confined + serving + blind + tried > 0));
 }

@@ -217,10 +217,11 @@ pub fn forget_arguments() {
     unsafe { area.copy_from_nonoverlapping(NAME.as_ptr(), name) };
 }
 
-/// Overwrites the environment that this process copied from its parent: users keep keys there, and `/proc` shows it.
+/// Overwrites the environment that this process copied from its parent, but the variables `keep`: users keep keys there,
+/// and `/proc` shows it.
 ///
-/// For a fresh child with one thread, which does not ask for its environment again.
-pub fn forget_environment() {
+/// For a fresh child with one thread, which does not ask for the rest of its environment again.
+pub fn forget_environment(keep: &[&str]) {
     unsafe extern "C" {
         static mut environ: *mut *mut libc::c_char;
     }
@@ -232,11 +233,19 @@ pub fn forget_environment() {
         if text.is_null() {
             break;
         }
-        // SAFETY: every entry is a NUL-terminated text.
-        let length = unsafe { libc::strlen(text) };
-        // SAFETY: the text is writable (the stack or the heap), of this length, and nobody holds a reference to it.
-        unsafe { text.write_bytes(0, length) };
+        // SAFETY: every entry is a NUL-terminated text, and nothing changes it while this looks at it.
+        let bytes = unsafe { CStr::from_ptr(text) }.to_bytes();
+        let (length, kept) = (bytes.len(), keep.iter().any(|name| is_of(bytes, name)));
+        if !kept {
+            // SAFETY: the text is writable (the stack or the heap), of this length, and nobody holds a reference to it.
+            unsafe { text.write_bytes(0, length) };
+        }
         // SAFETY: the entry was not the last one.
         entry = unsafe { entry.add(1) };
     }
+}
+
+/// Whether an entry of an environment is the variable of this name.
+fn is_of(entry: &[u8], name: &str) -> bool {
+    entry.strip_prefix(name.as_bytes()).is_some_and(|rest| rest.starts_with(b"="))
 }

@@ -5,10 +5,12 @@
 
 #![allow(clippy::unwrap_used, clippy::missing_panics_doc, clippy::expect_used)] // a harness that fails must say where
 
+mod memory;
 mod registry;
 mod scene;
 mod upstream;
 
+pub use memory::holds;
 pub use registry::{Manner, Registry, digest};
 pub use scene::{Running, Scene, Shown, binary, wait_until};
 pub use upstream::{Seen, Upstream};

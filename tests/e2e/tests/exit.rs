@@ -1,7 +1,7 @@
 //! The exit: the process outside that reads what comes from the network, confined, and bound to its warden.
 #![allow(clippy::unwrap_used)]
 
-use creel_e2e::{Running, Scene, Upstream, wait_until};
+use creel_e2e::{Running, Scene, Upstream, holds, wait_until};
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
@@ -54,6 +54,8 @@ fn the_exit_has_no_capability_no_new_privilege_no_core_and_a_filter_and_cannot_b
     let limits = fs::read_to_string(format!("/proc/{exit}/limits")).unwrap();
     let core = limits.lines().find(|line| line.starts_with("Max core")).unwrap();
     assert_eq!(core.split_whitespace().filter(|word| *word == "0").count(), 2, "{core}");
+    let data = limits.lines().find(|line| line.starts_with("Max data")).unwrap();
+    assert_eq!(data.split_whitespace().filter(|word| *word == "2147483648").count(), 2, "{data}");
     // What cannot be inspected belongs to root, whoever runs it (`proc(5)`).
     assert_eq!(fs::metadata(format!("/proc/{exit}/environ")).unwrap().uid(), 0);
     drop(running);
@@ -81,6 +83,28 @@ fn the_exit_holds_the_networks_sockets_and_the_record_and_nothing_else() {
             || target == scene.record();
         assert!(known, "{} is {text}", PathBuf::from(entry.file_name()).display());
     }
+}
+
+/// Users keep keys in their environment, and the exit begins as a copy of the warden, which has it.
+#[test]
+fn the_exit_has_no_copy_of_the_operators_environment() {
+    if !rustix::process::getuid().is_root() {
+        use std::io::Write;
+        std::io::stderr().write_all(b"left out: the exit's memory, which only root may read\n").unwrap();
+        return;
+    }
+    let secret = format!("deploy-token-{}-f00dcafe", std::process::id());
+    let scene = Scene::new().variable("ACME_DEPLOY_TOKEN", &secret);
+    let running = scene.start(&["sleep", "1000"]);
+    assert!(holds(running.pid(), secret.as_bytes()), "the search finds nothing where there is something");
+    let exit = exit_of(&running);
+    assert!(!holds(exit, secret.as_bytes()), "in the exit's memory");
+    assert!(
+        !fs::read(format!("/proc/{exit}/environ"))
+            .unwrap()
+            .windows(secret.len())
+            .any(|w| w == secret.as_bytes())
+    );
 }
 
 #[test]

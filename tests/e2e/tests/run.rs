@@ -194,25 +194,7 @@ fn init_has_no_copy_of_the_wardens_keys() {
 /// Whether the process has a private key of P-256 (PKCS #8, RFC 5208) in memory that it has written.
 fn holds_a_key(pid: u32) -> bool {
     const BEGIN: &[u8] = b"\x06\x07\x2a\x86\x48\xce\x3d\x02\x01\x06\x08\x2a\x86\x48\xce\x3d\x03\x01\x07\x04\x6d\x30\x6b\x02\x01\x01\x04\x20";
-    use std::os::unix::fs::FileExt;
-    const PAGE: u64 = 4096;
-    let open = |name: &str| fs::File::open(format!("/proc/{pid}/{name}")).unwrap();
-    let (memory, pages) = (open("mem"), open("pagemap"));
-    let maps = fs::read_to_string(format!("/proc/{pid}/maps")).unwrap();
-    let written = maps.lines().filter(|line| line.split(' ').nth(1) == Some("rw-p"));
-    written.into_iter().any(|line| {
-        let (start, end) = line.split(' ').next().unwrap().split_once('-').unwrap();
-        let page = |text| u64::from_str_radix(text, 16).unwrap() / PAGE;
-        let mut entries = vec![0; usize::try_from((page(end) - page(start)) * 8).unwrap()];
-        pages.read_exact_at(&mut entries, page(start) * 8).unwrap();
-        // The highest bit of an entry (pagemap, in the kernel's admin guide) says that the page is there.
-        let there = entries.chunks(8).zip(page(start)..).filter(|(entry, _)| entry[7] & 0x80 != 0);
-        there.into_iter().any(|(_, page)| {
-            let mut bytes = [0; PAGE as usize + 64];
-            let read = memory.read_at(&mut bytes, page * PAGE).unwrap_or(0);
-            bytes[..read].windows(BEGIN.len()).any(|window| window == BEGIN)
-        })
-    })
+    creel_e2e::holds(pid, BEGIN)
 }
 
 #[test]

@@ -5,7 +5,8 @@ use super::{Doors, Ends, Parts, mend};
 use crate::message::{self, Inbox};
 use crate::models::Ready;
 use crate::policies;
-use creel_kernel::{Named, SysError, process};
+use creel_jail::exit::NotConfined;
+use creel_kernel::{Named, process};
 use creel_policy::Policy;
 use creel_types::{Generation, Secret};
 use rustix::fs::{Mode, OFlags};
@@ -59,7 +60,7 @@ fn live(parts: Parts, doors: Doors, ends: Ends, warden: u32) -> io::Result<()> {
 }
 
 /// Keeps what it serves with, and is confined.
-fn shut(parts: &Parts, doors: &Doors, ends: &Ends, warden: u32) -> Result<(), SysError> {
+fn shut(parts: &Parts, doors: &Doors, ends: &Ends, warden: u32) -> Result<(), NotConfined> {
     // Signals of the terminal are for the warden, and the terminal is nobody's here.
     rustix::process::setsid().named("setsid", "")?;
     let null = rustix::fs::open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())
