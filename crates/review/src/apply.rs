@@ -117,7 +117,7 @@ impl Review {
             }
             let Some(node) = change.after() else { continue };
             let stuff = match merged.get(&change.path) {
-                Some(bytes) => Stuff::Bytes { bytes, mode, owner },
+                Some(bytes) => Stuff::Bytes { bytes, like: (upper, &change.path), mode, owner },
                 None => Stuff::Copy { from: upper, path: &change.path, node, mode, owner },
             };
             let (staged, is) = staging.stage(&stuff, &change.path)?;

@@ -91,7 +91,7 @@ impl Walk<'_> {
             }
             (Some(before), Some(_)) if before.mode != after.mode => {
                 let what = What::Modified { before, after, content: false };
-                self.add(path, what, Some(upper), None)?;
+                self.add(path, what, Some(upper), lower)?;
             }
             _ => {}
         }

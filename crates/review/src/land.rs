@@ -14,6 +14,7 @@
 
 mod carry;
 mod journal;
+mod opened;
 mod recover;
 mod spend;
 mod stage;

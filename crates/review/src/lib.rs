@@ -77,6 +77,14 @@ pub enum ReviewError {
     /// Things that never land. Nothing was applied.
     #[error("{} of the changes cannot be applied", .0.len())]
     Unfit(Vec<(PathBuf, &'static str)>),
+    /// The kernel refused one of the steps. Everything was taken back.
+    #[error("{} cannot be changed in the workspace", path.display())]
+    Hindered {
+        /// Where.
+        path: PathBuf,
+        /// Why.
+        source: SysError,
+    },
     /// The layer holds what no overlay of Creel's writes.
     #[error("cannot read the change of {}: {why}", path.display())]
     Strange {

@@ -76,7 +76,8 @@ const KEPT_BY_GIT: &[&str] = &[
     "COMMIT_EDITMSG",
 ];
 
-/// Files that are obeyed wherever they stand.
+/// Files that are obeyed wherever they stand. Every file may be run by somebody; these are what a tool takes without
+/// being told.
 const TRUSTED: &[(&str, &str)] = &[
     (".gitmodules", "git obeys it"),
     (".gitattributes", "git obeys it"),
@@ -92,13 +93,42 @@ const TRUSTED: &[(&str, &str)] = &[
     (".npmrc", "npm obeys it"),
     (".yarnrc.yml", "yarn obeys it"),
     (".pypirc", "pip obeys it"),
+    (".zshenv", "the shell runs it"),
+    (".zprofile", "the shell runs it"),
+    (".vimrc", "the editor runs it"),
+    (".exrc", "the editor runs it"),
+    (".nvim.lua", "the editor runs it"),
+    (".dir-locals.el", "the editor obeys it"),
+    (".gdbinit", "the debugger runs it"),
+    (".lldbinit", "the debugger runs it"),
+    (".pnpmfile.cjs", "pnpm runs it"),
+    (".yarnrc", "yarn obeys it"),
     ("package.json", "npm runs its scripts"),
+    ("binding.gyp", "npm builds it"),
     ("Makefile", "make runs it"),
+    ("makefile", "make runs it"),
     ("GNUmakefile", "make runs it"),
+    ("CMakeLists.txt", "cmake runs it"),
+    ("justfile", "just runs it"),
+    ("Rakefile", "rake runs it"),
+    ("Gemfile", "bundler runs it"),
+    ("gradlew", "gradle runs it"),
+    ("build.gradle", "gradle runs it"),
+    ("build.gradle.kts", "gradle runs it"),
+    ("Dockerfile", "docker runs it"),
+    ("compose.yaml", "docker obeys it"),
+    ("docker-compose.yml", "docker obeys it"),
     ("build.rs", "cargo runs it"),
+    ("Cargo.toml", "cargo obeys it"),
+    ("rust-toolchain.toml", "cargo obeys it"),
     ("setup.py", "pip runs it"),
+    ("setup.cfg", "pip obeys it"),
+    ("pyproject.toml", "pip obeys it"),
+    ("tox.ini", "tox runs it"),
+    ("noxfile.py", "nox runs it"),
     ("conftest.py", "pytest runs it"),
     ("sitecustomize.py", "python runs it"),
+    ("usercustomize.py", "python runs it"),
     ("AGENTS.md", "an agent obeys it"),
     ("CLAUDE.md", "an agent obeys it"),
     ("GEMINI.md", "an agent obeys it"),
@@ -136,41 +166,32 @@ pub(crate) fn on(
 }
 
 fn trusted(path: &Path) -> Option<&'static str> {
-    let below = path.components().find_map(|component| {
-        let name = component.as_os_str();
-        if name == OsStr::new(".git") && is_kept_by_git(path) {
+    let names: Vec<&OsStr> = path.components().map(Component::as_os_str).collect();
+    let below = names.iter().enumerate().find_map(|(index, name)| {
+        if *name == OsStr::new(".git") && is_kept_by_git(&names[index + 1..]) {
             return None;
         }
-        TRUSTED_BELOW.iter().find(|(dir, _)| name == OsStr::new(dir)).map(|(_, why)| *why)
+        TRUSTED_BELOW.iter().find(|(dir, _)| *name == OsStr::new(dir)).map(|(_, why)| *why)
     });
     let name = path.file_name()?;
     below.or_else(|| TRUSTED.iter().find(|(file, _)| name == OsStr::new(file)).map(|(_, why)| *why))
 }
 
-fn is_kept_by_git(path: &Path) -> bool {
-    let mut below =
-        path.components().map(Component::as_os_str).skip_while(|name| *name != OsStr::new(".git")).skip(1);
-    below.next().is_some_and(|name| KEPT_BY_GIT.iter().any(|kept| name == OsStr::new(kept)))
-        && !path.ends_with("alternates")
+fn is_kept_by_git(below: &[&OsStr]) -> bool {
+    below.first().is_some_and(|name| KEPT_BY_GIT.iter().any(|kept| *name == OsStr::new(kept)))
+        && below.last().is_some_and(|name| *name != OsStr::new("alternates"))
 }
 
-/// Whether a link at `path` leads out of the workspace by its own words. What other links on the way do is theirs.
+/// Whether a link at `path` may lead out of the workspace by its own words. What other links on the way do is theirs,
+/// but `..` behind a name counts from wherever that name leads, which may be the top.
 fn leads_out(path: &Path, target: &Path) -> bool {
     if target.is_absolute() {
         return true;
     }
-    let mut depth = path.components().count().saturating_sub(1);
-    for component in target.components() {
-        match component {
-            Component::ParentDir => match depth.checked_sub(1) {
-                Some(less) => depth = less,
-                None => return true,
-            },
-            Component::Normal(_) => depth += 1,
-            _ => {}
-        }
-    }
-    false
+    let depth = path.components().count().saturating_sub(1);
+    let up = target.components().filter(|component| *component == Component::ParentDir).count();
+    let first = target.components().take_while(|component| *component == Component::ParentDir).count();
+    up > depth || up > first
 }
 
 #[cfg(test)]
@@ -190,6 +211,9 @@ mod tests {
             (".git/objects/info/alternates", true),
             (".git/objects/ab/cdef", false),
             (".git/index", false),
+            (".git/objects/x/.git/config", true),
+            ("sub/makefile", true),
+            ("Cargo.toml", true),
             (".git/refs/heads/hooks", false),
             ("git/hooks/pre-commit", false),
             ("src/package.json.bak", false),
@@ -207,7 +231,9 @@ mod tests {
             ("a", "../b", true),
             ("d/a", "../../b", true),
             ("a", "/etc/passwd", true),
-            ("d/a", "x/../../b", false),
+            ("d/a", "../x/b", false),
+            // Where `d/x` leads to `.` this is `../b`.
+            ("d/a", "x/../../b", true),
             ("d/a", "x/../../../b", true),
         ] {
             assert_eq!(leads_out(Path::new(at), Path::new(target)), out, "{at} -> {target}");

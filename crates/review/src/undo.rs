@@ -9,7 +9,6 @@ use crate::land::{
 };
 use crate::node::{Kind, Node, Print};
 use crate::{Review, ReviewError, snapshot::BEFORE_APPLY};
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 impl Review {
@@ -67,17 +66,9 @@ impl Review {
             staging: Staging::make(place)?,
             modes: Vec::new(),
         };
-        let came: BTreeSet<u64> = undo
-            .steps
-            .iter()
-            .filter_map(|step| match step {
-                Step::Place { is, .. } | Step::Swap { is, .. } => Some(is.inode),
-                _ => None,
-            })
-            .collect();
         let mut steps = Vec::new();
         for step in undo.steps.iter().rev() {
-            steps.extend(turning.turn(step, &came)?);
+            steps.extend(turning.turn(step)?);
         }
         turning.staging.settle()?;
         turning.modes.reverse();
@@ -94,10 +85,9 @@ struct Turning {
 }
 
 impl Turning {
-    fn turn(&mut self, step: &Step, came: &BTreeSet<u64>) -> Result<Option<Step>, ReviewError> {
+    fn turn(&mut self, step: &Step) -> Result<Option<Step>, ReviewError> {
         Ok(match step {
-            // A directory that came goes with its mode.
-            Step::Mode { inode, .. } if came.contains(inode) => None,
+            // Also of a directory that came: what is in a closed one could not be taken out of it.
             Step::Mode { path, inode, from, to } => {
                 Some(Step::Mode { path: path.clone(), inode: *inode, from: *to, to: *from })
             }
@@ -118,6 +108,9 @@ impl Turning {
         let name = Path::new(name);
         let Some(stat) = self.old.stat(name)? else { return Ok(None) };
         let node = Node::of(&stat);
+        if node.kind == Kind::Special {
+            return Ok(None); // there is nothing in it; who needs a pipe or a socket makes it
+        }
         let stuff = Stuff::Copy {
             from: &self.old,
             path: name,

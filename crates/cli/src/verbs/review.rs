@@ -236,6 +236,10 @@ fn refused(name: &str, error: ReviewError) -> Failure {
                 Failure::new(message + "\nnothing was applied").hint("name the paths that are to be applied"),
             )
         }
+        ReviewError::Hindered { source, .. } => done(
+            Failure::new(format!("{message}: {source}\nnothing was applied"))
+                .hint("make it writable, or apply other paths"),
+        ),
         ReviewError::Busy(_)
         | ReviewError::NotChanged(_)
         | ReviewError::NoSnapshot(_)

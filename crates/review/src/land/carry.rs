@@ -11,13 +11,22 @@ use std::path::{Path, PathBuf};
 pub(crate) type Stop<'a> = &'a mut dyn FnMut() -> Result<(), ReviewError>;
 
 /// What came of it.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub(crate) enum Carried {
     /// All steps were taken.
     All,
-    /// All steps were taken back, as these paths were not what was expected. `kept` were changed by somebody else
-    /// after they had landed, and stay as they are.
-    None { surprised: Vec<PathBuf>, kept: Vec<PathBuf> },
+    /// All steps were taken back, as something was in the way. `kept` were changed by somebody else after they had
+    /// landed, and stay as they are.
+    None { obstacle: Option<Obstacle>, kept: Vec<PathBuf> },
+}
+
+/// What keeps a landing from its end.
+#[derive(Debug)]
+pub(crate) enum Obstacle {
+    /// A path was not what was expected.
+    Surprise(PathBuf),
+    /// The kernel refused a step. It would do so again, so that trying until it goes would leave a part for good.
+    Refused(PathBuf, Box<ReviewError>),
 }
 
 /// Goes on from wherever the journal stands. What is staged stays where it is.
@@ -27,7 +36,7 @@ pub(crate) fn carry(
     journal: &mut Journal,
     stop: Stop<'_>,
 ) -> Result<Carried, ReviewError> {
-    let mut surprised = Vec::new();
+    let mut obstacle = None;
     if journal.intent == Intent::Forward {
         match forward(workspace, journal, stop)? {
             Ok(()) => {
@@ -37,8 +46,8 @@ pub(crate) fn carry(
                 stop()?;
                 journal.turn(Intent::Taken, dir)?;
             }
-            Err(Surprise(path)) => {
-                surprised.push(path);
+            Err(found) => {
+                obstacle = Some(found);
                 stop()?;
                 journal.turn(Intent::Back, dir)?;
             }
@@ -51,18 +60,20 @@ pub(crate) fn carry(
     rustix::fs::syncfs(workspace.fd()).named("syncfs", workspace.full(Path::new("")).display())?;
     stop()?;
     journal.turn(Intent::TakenBack, dir)?;
-    Ok(Carried::None { surprised, kept })
+    Ok(Carried::None { obstacle, kept })
 }
 
-fn forward(workspace: &Root, journal: &Journal, stop: Stop<'_>) -> Result<Result<(), Surprise>, ReviewError> {
+fn forward(workspace: &Root, journal: &Journal, stop: Stop<'_>) -> Result<Result<(), Obstacle>, ReviewError> {
     let Some(staging) = Staging::find(&journal.staging)? else {
-        return Ok(Err(Surprise(journal.staging.clone())));
+        return Ok(Err(Obstacle::Surprise(journal.staging.clone())));
     };
     let ground = Ground { workspace, staging: &staging };
     for step in &journal.steps {
         stop()?;
-        if let Err(surprise) = step.take(&ground)? {
-            return Ok(Err(surprise));
+        match step.take(&ground) {
+            Ok(Ok(())) => {}
+            Ok(Err(Surprise(path))) => return Ok(Err(Obstacle::Surprise(path))),
+            Err(error) => return Ok(Err(Obstacle::Refused(step.path().to_owned(), Box::new(error)))),
         }
     }
     Ok(Ok(()))

@@ -1,6 +1,6 @@
 //! The end of a landing, by whom it was begun or by whoever comes next.
 
-use super::carry::{Carried, Stop, carry};
+use super::carry::{Carried, Obstacle, Stop, carry};
 use super::{Intent, Journal, Kind, Staging, spend};
 use crate::beneath::Root;
 use crate::change::Moved;
@@ -74,13 +74,13 @@ impl Review {
         let workspace = self.lower()?;
         if journal.intent != Intent::TakenBack {
             let carried = carry(self.dir(), &workspace, journal, stop)?;
-            if let Carried::None { surprised, kept } = carried {
+            if let Carried::None { obstacle, kept } = carried {
                 self.forget(journal, &kept)?;
-                return Err(Stuck::TakenBack { surprised, kept });
+                return Err(Stuck::TakenBack { obstacle, kept });
             }
         } else {
             self.forget(journal, &[])?;
-            return Err(Stuck::TakenBack { surprised: Vec::new(), kept: Vec::new() });
+            return Err(Stuck::TakenBack { obstacle: None, kept: Vec::new() });
         }
         self.put_away(journal, &workspace, stop)?;
         Ok(())
@@ -111,7 +111,7 @@ impl Review {
 /// Why a landing did not come to its end.
 pub(crate) enum Stuck {
     /// Everything is as it was.
-    TakenBack { surprised: Vec<PathBuf>, kept: Vec<PathBuf> },
+    TakenBack { obstacle: Option<Obstacle>, kept: Vec<PathBuf> },
     /// It is not known how far it got; the journal is.
     Error(ReviewError),
 }
@@ -124,13 +124,20 @@ impl From<ReviewError> for Stuck {
 
 impl From<Stuck> for ReviewError {
     fn from(stuck: Stuck) -> Self {
-        match stuck {
-            Stuck::Error(error) => error,
-            Stuck::TakenBack { surprised, kept } => {
-                let paths = surprised.into_iter().chain(kept);
-                Self::Moved(paths.map(|path| (path, Moved::ChangedMeanwhile)).collect())
-            }
-        }
+        let (obstacle, kept) = match stuck {
+            Stuck::Error(error) => return error,
+            Stuck::TakenBack { obstacle, kept } => (obstacle, kept),
+        };
+        let surprised = match obstacle {
+            Some(Obstacle::Refused(path, error)) => match *error {
+                Self::Sys(source) if kept.is_empty() => return Self::Hindered { path, source },
+                _ => Some(path),
+            },
+            Some(Obstacle::Surprise(path)) => Some(path),
+            None => None,
+        };
+        let paths = surprised.into_iter().chain(kept);
+        Self::Moved(paths.map(|path| (path, Moved::ChangedMeanwhile)).collect())
     }
 }
 

@@ -2,7 +2,11 @@
 //!
 //! Nothing is deleted that the undo needs. The layer's files are moved, not copied: landing a large tree costs its size
 //! once. Every act here can be done twice.
+//!
+//! The layer is nobody's but ours by now; a directory that an agent closed to its owner is opened while something is
+//! moved ([`Opened`]).
 
+use super::opened::{Opened, close_again, close_as, move_closed};
 use super::stage::{Staging, Stuff};
 use super::{Journal, Spelled, Step, Stop};
 use crate::base::Base;
@@ -99,6 +103,9 @@ fn put_aside(review: &Review, journal: &Journal, to: &Path) -> Result<(), Review
         let path = Path::new(&name);
         let Some(stat) = from.stat(path)? else { continue };
         let node = Node::of(&stat);
+        if node.kind == Kind::Special {
+            continue; // there is nothing in it to be kept
+        }
         let stuff = Stuff::Copy { from: &from, path, node: &node, mode: node.mode, owner: Some(node.owner) };
         copies.stage_as(&name.to_string_lossy(), &stuff, path)?;
         if node.kind == Kind::Directory {
@@ -136,7 +143,7 @@ fn renew(review: &Review, workspace: &Root, view: &Path) -> Result<(), ReviewErr
     fs::set_permissions(&fresh, fs::Permissions::from_mode(stat.st_mode & 0o7777))
         .named("chmod", fresh.display())?;
     if top.is_dir() {
-        fs::rename(&top, view).named("rename", top.display())?;
+        move_closed(&top, view)?;
     }
     fs::rename(&fresh, &top).named("rename", fresh.display()).map_err(ReviewError::from)
 }
@@ -174,11 +181,13 @@ fn unveil(upper: &Root, workspace: &Root, dir: &Path) -> Result<(), ReviewError>
         let child = dir.join(&name);
         if upper.stat(&child)?.is_none() {
             let (parent, name) = upper.parent(&child)?;
+            let _open = Opened::at(upper, child.parent())?;
             rustix::fs::mknodat(&parent, name, FileType::CharacterDevice, Mode::empty(), 0)
                 .named("mknod", upper.full(&child).display())?;
         }
     }
     let fd = upper.at(dir, OFlags::RDONLY | OFlags::DIRECTORY)?;
+    let _open = Opened::at(upper, Some(dir))?;
     rustix::fs::fremovexattr(&fd, OPAQUE)
         .named("removexattr", upper.full(dir).display())
         .map_err(ReviewError::from)
@@ -200,10 +209,12 @@ fn move_between(from: &Root, to: &Root, path: &Path) -> Result<(), ReviewError> 
     }
     let (source, name) = from.parent(path)?;
     let (target, _) = to.parent(path)?;
+    let _open = [Opened::at(from, path.parent())?, Opened::at(from, Some(path))?];
     match rustix::fs::renameat_with(&source, name, &target, name, RenameFlags::NOREPLACE) {
         Ok(()) => Ok(()),
         // A directory that a child needed before.
         Err(Errno::EXIST) if Node::of(&stat).kind == Kind::Directory => {
+            close_as(to, path, stat.st_mode)?;
             rustix::fs::unlinkat(&source, name, AtFlags::REMOVEDIR)
                 .named("rmdir", from.full(path).display())
                 .map_err(ReviewError::from)
@@ -218,6 +229,7 @@ fn copy_directory(from: &Root, to: &Root, dir: &Path) -> Result<(), ReviewError>
     }
     let mode = from.stat(dir)?.map_or(0o755, |stat| stat.st_mode & 0o7777);
     let (parent, name) = to.parent(dir)?;
+    let _open = Opened::at(to, dir.parent())?;
     rustix::fs::mkdirat(&parent, name, Mode::from_raw_mode(mode | 0o700))
         .named("mkdir", to.full(dir).display())
         .map_err(ReviewError::from)
@@ -234,6 +246,9 @@ pub(super) fn give_back(review: &Review, journal: &Journal, stop: Stop<'_>) -> R
                 stop()?;
                 move_tree_back(&from, &to, path)?;
             }
+            for Spelled(path) in journal.spent.iter().rev() {
+                close_again(&from, &to, path)?;
+            }
             delete_again(review, journal, &to)?;
         } else {
             let top = review.layer().join("upper");
@@ -243,7 +258,7 @@ pub(super) fn give_back(review: &Review, journal: &Journal, stop: Stop<'_>) -> R
                 fs::rename(&top, &empty).named("rename", top.display())?;
             }
             stop()?;
-            fs::rename(&view, &top).named("rename", view.display())?;
+            move_closed(&view, &top)?;
         }
     }
     stop()?;
@@ -278,6 +293,7 @@ fn delete_again(review: &Review, journal: &Journal, upper: &Root) -> Result<(), 
             copy_directory(&workspace, upper, dir)?;
         }
         let (parent, name) = upper.parent(path)?;
+        let _open = Opened::at(upper, path.parent())?;
         rustix::fs::mknodat(&parent, name, FileType::CharacterDevice, Mode::empty(), 0)
             .named("mknod", upper.full(path).display())?;
     }
@@ -295,6 +311,7 @@ fn move_tree_back(from: &Root, to: &Root, path: &Path) -> Result<(), ReviewError
         }
     }
     let ((source, name), (target, _)) = (from.parent(path)?, to.parent(path)?);
+    let _open = [Opened::at(from, path.parent())?, Opened::at(to, path.parent())?];
     rustix::fs::renameat_with(&source, name, &target, name, RenameFlags::empty())
         .named("renameat2", to.full(path).display())
         .map_err(ReviewError::from)

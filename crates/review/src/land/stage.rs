@@ -29,8 +29,8 @@ pub(crate) struct Staging {
 pub(crate) enum Stuff<'a> {
     /// A copy of what stands at a path; with these permission bits and this owner.
     Copy { from: &'a Root, path: &'a Path, node: &'a Node, mode: u32, owner: Option<(u32, u32)> },
-    /// A file with these bytes.
-    Bytes { bytes: &'a [u8], mode: u32, owner: Option<(u32, u32)> },
+    /// A file with these bytes, and the attributes of what stands at a path.
+    Bytes { bytes: &'a [u8], like: (&'a Root, &'a Path), mode: u32, owner: Option<(u32, u32)> },
 }
 
 impl Staging {
@@ -109,6 +109,8 @@ impl Staging {
         let Stuff::Copy { from, path, owner, .. } = stuff else { return Ok(()) };
         rustix::fs::mkdirat(&self.fd, name, Mode::RWXU).named("mkdir", path.display())?;
         let fd = self.open(name, OFlags::RDONLY | OFlags::DIRECTORY)?;
+        // In a workspace that hands its group on it was born with that bit; it gets the one it should have later.
+        rustix::fs::fchmod(&fd, Mode::RWXU).named("fchmod", path.display())?;
         self.dress(&fd, &compare::attributes(from, path)?, *owner, path)
     }
 
@@ -142,10 +144,10 @@ impl Staging {
     }
 
     fn write(&self, name: &str, stuff: &Stuff<'_>, shown: &Path) -> Result<(), ReviewError> {
-        let Stuff::Bytes { bytes, mode, owner, .. } = stuff else { return Ok(()) };
+        let Stuff::Bytes { bytes, like, mode, owner } = stuff else { return Ok(()) };
         let to = self.create(name)?;
         content::write(&to, bytes, 0, shown)?;
-        self.dress(&to, &[], *owner, shown)?;
+        self.dress(&to, &compare::attributes(like.0, like.1)?, *owner, shown)?;
         rustix::fs::fchmod(&to, Mode::from_raw_mode(*mode))
             .named("fchmod", shown.display())
             .map_err(ReviewError::from)

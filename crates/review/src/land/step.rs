@@ -137,7 +137,9 @@ impl Step {
                 Some(stat) if stat.st_ino != *inode => State::Neither,
                 Some(stat) if stat.st_mode & 0o7777 == *to => State::After,
                 Some(stat) if stat.st_mode & 0o7777 == *from => State::Before,
-                _ => State::Neither,
+                Some(_) => State::Neither,
+                // A directory is opened before it goes, and by now it went.
+                None => State::After,
             },
         })
     }

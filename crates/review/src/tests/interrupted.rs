@@ -31,7 +31,7 @@ fn changed(mut scene: Scene) -> Scene {
     scene
 }
 
-fn breaking_off_at(number: usize) -> impl FnMut() -> Result<(), ReviewError> {
+pub(super) fn breaking_off_at(number: usize) -> impl FnMut() -> Result<(), ReviewError> {
     let mut count = 0;
     move || {
         count += 1;

@@ -119,6 +119,7 @@ fn what_moved_underneath_is_merged_or_stops_the_whole() {
     for (theirs, ours, want) in cases {
         let mut scene = Scene::new(&[("f", base)]);
         scene.write("f", theirs);
+        rustix::fs::setxattr(scene.upper().join("f"), "user.kept", b"k", XattrFlags::empty()).unwrap();
         scene.write("other", "o");
         scene.end();
         put(&scene.ws(), "f", ours);
@@ -126,6 +127,9 @@ fn what_moved_underneath_is_merged_or_stops_the_whole() {
             (Ok(landed), Some(want)) => {
                 assert_eq!(landed.merged, [std::path::PathBuf::from("f")]);
                 assert_eq!(fs::read_to_string(scene.ws().join("f")).unwrap(), want);
+                let mut value = [0; 8];
+                let length = rustix::fs::getxattr(scene.ws().join("f"), "user.kept", &mut value[..]);
+                assert_eq!(&value[..length.unwrap()], b"k");
             }
             (Err(ReviewError::Moved(paths)), None) => {
                 assert_eq!(paths, [("f".into(), Moved::Changed)]);

@@ -1,5 +1,6 @@
 //! Layers as an overlay leaves them, made by hand.
 
+mod closed;
 mod interrupted;
 mod landing;
 mod reading;
