@@ -13,7 +13,7 @@ use rustix::fs::{AtFlags, FileType, Mode, OFlags, ResolveFlags, StatxFlags};
 use rustix::io::Errno;
 use rustix::thread::{LinkNameSpaceType, UnshareFlags};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::path::{Component, Path};
+use std::path::{Component, Path, PathBuf};
 
 /// The name under which what hides things stands in the root for a moment.
 const VOID: &str = ".void";
@@ -39,6 +39,9 @@ pub enum LiveError {
     /// Nothing is mounted exactly there.
     #[error("{0}: not a grant")]
     NotAMount(String),
+    /// What stood at the path was moved while something was attached there.
+    #[error("{0}: it was moved meanwhile")]
+    Moved(String),
     /// Somebody inside still uses it: has a file open for writing (read-only refused), or any (idle revoke refused).
     #[error("{0}: in use")]
     Busy(String),
@@ -68,6 +71,17 @@ pub struct Parcel {
     tree: OwnedFd,
     directory: bool,
 }
+
+/// What stood at a path when it was looked up, to attach something there.
+#[derive(Debug)]
+pub struct Point {
+    held: OwnedFd,
+    at: PathBuf,
+}
+
+/// What was attached: it can be taken away again wherever its mount point is by then ([`Inside::take_back`]).
+#[derive(Debug)]
+pub struct Placed(OwnedFd);
 
 /// Inside the sandbox's mount namespace.
 #[derive(Debug)]
@@ -112,17 +126,53 @@ fn flags(access: Access) -> Flags {
 }
 
 impl Inside<'_> {
-    /// Attaches what was taken. The mount point is made if need be: in the sandbox's root, or where the agent could
-    /// have made it.
-    pub fn grant(&self, parcel: Parcel, at: &Path) -> Result<(), LiveError> {
-        let point = match self.find(at)? {
-            Some(point) => point,
+    /// Attaches what was taken: [`Inside::point`], then [`Inside::place`].
+    pub fn grant(&self, parcel: Parcel, at: &Path) -> Result<Placed, LiveError> {
+        let point = self.point(at, &parcel)?;
+        self.place(parcel, point)
+    }
+
+    /// Where this parcel can be attached. The mount point is made if need be: in the sandbox's root, or where the agent
+    /// could have made it.
+    pub fn point(&self, at: &Path, parcel: &Parcel) -> Result<Point, LiveError> {
+        let held = match self.find(at)? {
+            Some(held) => held,
             None => self.make(at, parcel.directory)?,
         };
-        if is_directory(point.as_fd())? != parcel.directory {
+        if is_directory(held.as_fd())? != parcel.directory {
             return Err(LiveError::NoMountPoint(at.display().to_string()));
         }
-        Ok(mount::attach(parcel.tree, point, at.display())?)
+        Ok(Point { held, at: at.to_owned() })
+    }
+
+    /// Attaches what was taken. The agent may have given the mount point another name since it was looked up; once
+    /// something is mounted there it cannot any more. So where it stands is looked at afterwards, and what stands under
+    /// another name does not stay: nobody would find it to take it away.
+    pub fn place(&self, parcel: Parcel, point: Point) -> Result<Placed, LiveError> {
+        let Point { held, at } = point;
+        mount::attach(&parcel.tree, held, at.display())?;
+        let there = self.find(&at).ok().flatten();
+        let placed = Placed(parcel.tree);
+        if there.map(mount::id).transpose()? == Some(mount::id(&placed.0)?) {
+            return Ok(placed);
+        }
+        self.take_back(&placed)?;
+        Err(LiveError::Moved(at.display().to_string()))
+    }
+
+    /// Takes away what was attached, also while it is in use, wherever its mount point is by now: only a path can be
+    /// unmounted, so it is moved to one that the agent cannot reach first.
+    pub fn take_back(&self, placed: &Placed) -> Result<(), LiveError> {
+        let directory = is_directory(placed.0.as_fd())?;
+        self.make_void(directory)?;
+        let at = Path::new("/").join(VOID);
+        let moved = self.find(&at).and_then(|point| {
+            let point = point.ok_or_else(|| LiveError::NoMountPoint(at.display().to_string()))?;
+            mount::shift(&placed.0, point)?;
+            Ok(mount::detach(&at)?)
+        });
+        self.remove_void(directory)?;
+        moved
     }
 
     /// Takes a grant away. Who has files of it open keeps them ([`crate::proc::holders`] finds those); with
@@ -153,24 +203,21 @@ impl Inside<'_> {
         done.map_err(|e| busy(at, e))
     }
 
-    /// Covers a file or directory with an empty unreadable one; [`Inside::revoke`] uncovers it.
-    pub fn hide(&self, at: &Path) -> Result<(), LiveError> {
+    /// Covers a file or directory with an empty unreadable one; [`Inside::revoke`] uncovers it. What got another name
+    /// meanwhile is covered under that.
+    pub fn hide(&self, at: &Path) -> Result<Placed, LiveError> {
         let point = self.find(at)?.ok_or_else(|| LiveError::NoMountPoint(at.display().to_string()))?;
         let directory = is_directory(point.as_fd())?;
         let made = self.make_void(directory);
         let attached = made.and_then(|()| self.attach_void(point, at));
         // A mount keeps its root without a name; a name that was left over would stop the next one.
-        let how = if directory { AtFlags::REMOVEDIR } else { AtFlags::empty() };
-        let removed = rustix::fs::unlinkat(self.scaffold, VOID, how).named("unlink", VOID);
-        Ok(attached.and(removed)?)
+        self.remove_void(directory)?;
+        Ok(attached?)
     }
 
     /// The id of the grant at the path, for [`crate::proc::holders`].
     pub fn mount_id(&self, at: &Path) -> Result<u64, LiveError> {
-        let mounted = self.mounted(at)?;
-        let mask = StatxFlags::from_bits_retain(libc::STATX_MNT_ID);
-        let stat = rustix::fs::statx(mounted, "", AtFlags::EMPTY_PATH, mask).named("statx", at.display())?;
-        Ok(stat.stx_mnt_id)
+        Ok(mount::id(self.mounted(at)?)?)
     }
 
     fn make_void(&self, directory: bool) -> Result<(), SysError> {
@@ -181,10 +228,16 @@ impl Inside<'_> {
         }
     }
 
-    fn attach_void(&self, point: OwnedFd, at: &Path) -> Result<(), SysError> {
+    fn remove_void(&self, directory: bool) -> Result<(), SysError> {
+        let how = if directory { AtFlags::REMOVEDIR } else { AtFlags::empty() };
+        rustix::fs::unlinkat(self.scaffold, VOID, how).named("unlink", VOID)
+    }
+
+    fn attach_void(&self, point: OwnedFd, at: &Path) -> Result<Placed, SysError> {
         let tree = mount::clone_tree(&self.root, Path::new(VOID))?;
         mount::set_one(&tree, mount::READ_NOEXEC, Flags::empty())?;
-        mount::attach(tree, point, at.display())
+        mount::attach(&tree, point, at.display())?;
+        Ok(Placed(tree))
     }
 
     fn find(&self, at: &Path) -> Result<Option<OwnedFd>, LiveError> {

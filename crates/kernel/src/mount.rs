@@ -141,6 +141,18 @@ pub fn detach_from_root(tree: impl AsFd) -> Result<(), SysError> {
     rustix::process::chdir("/").named("chdir", "/")
 }
 
+/// Moves the mount whose root `mount` is open on, wherever it is attached, to the file or directory that `at` is open on.
+pub fn shift(mount: impl AsFd, at: impl AsFd) -> Result<(), SysError> {
+    attach(mount, at, "what was just attached")
+}
+
+/// The kernel's number of the mount that a descriptor is open on.
+pub fn id(file: impl AsFd) -> Result<u64, SysError> {
+    use rustix::fs::{AtFlags, StatxFlags, statx};
+    let mask = StatxFlags::from_bits_retain(libc::STATX_MNT_ID);
+    Ok(statx(file, "", AtFlags::EMPTY_PATH, mask).named("statx", "a mount")?.stx_mnt_id)
+}
+
 /// Ends propagation of mounts to and from the host, for everything.
 pub fn make_private() -> Result<(), SysError> {
     let flags = sys::MountPropagationFlags::PRIVATE | sys::MountPropagationFlags::REC;

@@ -79,7 +79,7 @@ fn swapping_what_lies_above_a_grant_never_leads_out_of_it() {
     wait_until("the attack to begin", || ws.join("count").exists());
     let swaps = || fs::read_to_string(ws.join("count")).ok().and_then(|n| n.parse().ok()).unwrap_or(0_usize);
     let (mut sets, mut granted, mut refused) = (0, 0, 0);
-    // By the number of sets: a swap can come to rest in the middle, under a mount that stays, and then no more are made.
+    // By the number of sets: while the path is granted nothing can be swapped.
     while sets < (most / SWAPS_PER_SET).max(turns.len()) {
         let turn = sets % turns.len();
         let shown = scene.verb(&["policy", "set", &scene.name, &policies[turn]]);

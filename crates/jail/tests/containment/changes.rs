@@ -16,6 +16,7 @@ pub const CASES: &[Case] = &[
     ("who_still_holds_a_revoked_grant_is_found", holders),
     ("renaming_links_in_a_grant_never_shows_what_is_outside", rename_race),
     ("a_link_left_by_the_agent_leads_no_mount_elsewhere", planted_link),
+    ("a_directory_that_is_moved_while_it_is_granted_keeps_no_mount", moved_meanwhile),
 ];
 
 /// Runs in a forked child, which enters the sandbox's namespaces and never comes back.
@@ -49,7 +50,7 @@ fn inside(sandbox: &Sandbox, act: impl FnOnce(Inside<'_>) -> Result<(), LiveErro
 fn grant(sandbox: &Sandbox, source: &Path, at: &Path, access: Access) {
     helper(sandbox, |outside| {
         let parcel = outside.take(source, access)?;
-        outside.go_inside()?.grant(parcel, at)
+        outside.go_inside()?.grant(parcel, at).map(drop)
     });
 }
 
@@ -115,7 +116,7 @@ fn hide_and_show() {
     {
         let at = Path::new(at);
         let before = shell(&mut sandbox, look);
-        inside(&sandbox, |inside| inside.hide(at));
+        inside(&sandbox, |inside| inside.hide(at).map(drop));
         assert_eq!(shell(&mut sandbox, look), "gone\n");
         inside(&sandbox, |inside| inside.revoke(at, false));
         assert_eq!(shell(&mut sandbox, look), before);
@@ -195,4 +196,50 @@ fn rename_race() {
     plan.command = ["python3", "-c", code].map(Into::into).to_vec();
     let done = start(&plan).go();
     assert_eq!(done.output, "['inside', 'refused']\n", "{done:?}");
+}
+
+/// Between the look at the mount point and the mount, the one step that an agent would have to hit.
+fn moved_meanwhile() {
+    let dir = tempdir();
+    for name in ["a", "else"] {
+        std::fs::create_dir(dir.join(name)).unwrap();
+        std::fs::write(dir.join(name).join("file"), name).unwrap();
+    }
+    let mut sandbox = running(&with(plan("sleep 100"), Path::new("/work"), What::Write(dir.clone())));
+    let at = Path::new("/work/a");
+    helper(&sandbox, |outside| {
+        let parcel = outside.take(&dir.join("else"), Access::Read)?;
+        let inside = outside.go_inside()?;
+        let point = inside.point(at, &parcel)?;
+        std::fs::rename(at, "/work/b").unwrap();
+        std::fs::create_dir(at).unwrap();
+        let placed = inside.place(parcel, point);
+        assert!(matches!(placed, Err(LiveError::Moved(_))), "{placed:?}");
+        Ok(())
+    });
+    // Nothing is mounted under the other name: it shows its own, can be written, and can be moved.
+    assert_eq!(
+        shell(
+            &mut sandbox,
+            "cat /work/b/file; echo x > /work/b/new && rmdir /work/a && mv /work/b /work/a; echo $?"
+        ),
+        "a0\n"
+    );
+    // Nor where it is a file.
+    helper(&sandbox, |outside| {
+        let parcel = outside.take(&dir.join("else/file"), Access::Read)?;
+        let inside = outside.go_inside()?;
+        let point = inside.point(Path::new("/work/a/file"), &parcel)?;
+        std::fs::rename("/work/a/file", "/work/a/moved").unwrap();
+        let placed = inside.place(parcel, point);
+        assert!(matches!(placed, Err(LiveError::Moved(_))), "{placed:?}");
+        Ok(())
+    });
+    assert_eq!(shell(&mut sandbox, "cd /work/a && cat moved && mv moved file; echo $?"), "a0\n");
+    // And the path can be granted.
+    grant(&sandbox, &dir.join("else"), at, Access::Read);
+    assert_eq!(
+        shell(&mut sandbox, "cat /work/a/file; echo x > /work/a/new || echo refused"),
+        "elserefused\n"
+    );
 }

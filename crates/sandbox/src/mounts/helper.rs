@@ -3,7 +3,7 @@
 use super::{Shown, Step};
 use crate::message::{self, Inbox};
 use creel_kernel::SysError;
-use creel_kernel::live::{Access, Door, Inside, LiveError, Outside, Parcel};
+use creel_kernel::live::{Access, Door, Inside, LiveError, Outside, Parcel, Placed};
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
@@ -85,7 +85,7 @@ fn serve() -> std::io::Result<()> {
 
 /// What takes a step back.
 enum Back {
-    Revoke(PathBuf),
+    Revoke(Placed),
     Restore(Losses),
     Access(PathBuf, Access),
 }
@@ -176,9 +176,9 @@ impl Work<'_> {
         match step {
             Step::Add { at, .. } => {
                 if let Some(held) = self.adds.pop_front() {
-                    self.attach(at, held)?;
+                    let placed = self.attach(at, held)?;
+                    self.back.push(Back::Revoke(placed));
                 }
-                self.back.push(Back::Revoke(at.clone()));
             }
             Step::Remove { at, point, idle, .. } => {
                 let lost = self.losses.pop_front().unwrap_or_default();
@@ -195,7 +195,7 @@ impl Work<'_> {
                 }
             }
             Step::Mask { at } => match self.inside.hide(at) {
-                Ok(()) => self.back.push(Back::Revoke(at.clone())),
+                Ok(placed) => self.back.push(Back::Revoke(placed)),
                 // It went again, or a directory above it became a link: nothing stands there under that name.
                 Err(LiveError::NoMountPoint(_)) => {}
                 Err(LiveError::Sys(e)) if matches!(e.errno, Errno::NOENT | Errno::LOOP | Errno::NOTDIR) => {}
@@ -235,7 +235,7 @@ impl Work<'_> {
         lost.for_each(|(at, held)| drop(self.attach(&at, held)));
     }
 
-    fn attach(&self, at: &Path, held: Held) -> Result<(), LiveError> {
+    fn attach(&self, at: &Path, held: Held) -> Result<Placed, LiveError> {
         match held {
             Held::Parcel(parcel) => self.inside.grant(parcel, at),
             Held::Hidden => self.inside.hide(at),
@@ -254,7 +254,7 @@ impl Work<'_> {
     fn undo(&mut self) {
         while let Some(back) = self.back.pop() {
             match back {
-                Back::Revoke(at) => drop(self.inside.revoke(&at, false)),
+                Back::Revoke(placed) => drop(self.inside.take_back(&placed)),
                 Back::Access(at, access) => drop(self.inside.set_access(&at, access)),
                 Back::Restore(lost) => self.restore(lost.into_iter()),
             }
