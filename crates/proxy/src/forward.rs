@@ -14,7 +14,7 @@ use crate::target::{self, Wire};
 use crate::watched::{self, Knife};
 use creel_net::{Body, body};
 use creel_policy::canonical::CanonicalPath;
-use http::header::{CONTENT_TYPE, HeaderMap};
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue, TRANSFER_ENCODING};
 use http::{Request, Response, Version};
 use http_body::Body as _;
 use hyper::body::Incoming;
@@ -167,6 +167,9 @@ impl Upstream {
         if !http2 && request.version() == Version::HTTP_2 {
             join_cookies(request.headers_mut());
         }
+        if !http2 && has_chunks(request) {
+            request.headers_mut().insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+        }
         *request.version_mut() = if http2 { Version::HTTP_2 } else { Version::HTTP_11 };
         Ok(())
     }
@@ -281,6 +284,13 @@ impl Upstream {
             }
         }
     }
+}
+
+/// Whether the agent sends a body in chunks. The engine says so by itself, but takes it for no body where the method
+/// usually has none, and what the agent sent would silently not arrive.
+fn has_chunks(request: &Request<Body>) -> bool {
+    let stated = request.headers().contains_key(CONTENT_LENGTH);
+    request.version() < Version::HTTP_2 && !stated && !request.body().is_end_stream()
 }
 
 /// Whether sending the request twice does what sending it once does (RFC 9110 section 9.2.2), and it can be.

@@ -28,9 +28,7 @@ pub(crate) fn read<B>(flow: &Flow, tls: bool, request: &Request<B>) -> Result<Ca
         _ => {}
     }
     canonical::method(request.method().as_str()).map_err(|e| NotHere::Unreadable(e.to_string()))?;
-    if request.version() < Version::HTTP_2
-        && let Some(why) = crate::headers::ambiguous_length(request.headers())
-    {
+    if let Some(why) = crate::headers::ambiguous_length(request.headers()) {
         return Err(NotHere::Unreadable(why.to_owned()));
     }
     authority(flow, tls, request)?;

@@ -1,8 +1,9 @@
 //! Requests that two programs read differently: what goes out is read in one way.
 
 use crate::servers;
-use crate::stand::Stand;
-use creel_net::authority::Authority;
+use crate::stand::{Stand, ask2};
+use creel_net::authority::{Authority, Protocols};
+use http::StatusCode;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -104,4 +105,35 @@ async fn a_chunk_that_is_no_number_ends_the_connection() {
                 .await;
         assert!(!heard.contains("abc") && !heard.contains("/no"), "{size}: {heard}");
     }
+}
+
+#[tokio::test]
+async fn a_body_in_chunks_arrives_whatever_the_method_is() {
+    let outside = Arc::new(Authority::new("outside").unwrap());
+    let server = servers::http().await;
+    let rules = "    - { name: web, to: [\"web.test:80\"], http: { allow: [\"* /sum\"] } }\n";
+    let stand = Stand::new(rules, &[("web.test", server.addr)], outside);
+    for method in ["GET", "POST", "DELETE"] {
+        let mut agent = stand.connect("web.test", 80).await;
+        let head = format!("{method} /sum HTTP/1.1\r\nHost: web.test\r\nConnection: close\r\n");
+        let body = "Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n";
+        agent.write_all(format!("{head}{body}").as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        agent.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.ends_with("3 294"), "{method}: {answer}");
+    }
+}
+
+#[tokio::test]
+async fn two_lengths_are_refused_over_http2_too() {
+    let outside = Arc::new(Authority::new("outside").unwrap());
+    let server = servers::https(&outside, "web.test", Protocols::Http1).await;
+    let rules = "    - { name: web, to: [web.test], http: { allow: [\"* /sum\"] } }\n";
+    let stand = Stand::new(rules, &[("web.test", server.addr)], outside);
+    let mut agent = stand.https2("web.test").await;
+    let mut twice = ask2("POST", "https://web.test/sum", b"abc");
+    twice.headers_mut().append("content-length", "3".parse().unwrap());
+    twice.headers_mut().append("content-length", "3".parse().unwrap());
+    assert_eq!(agent.send_request(twice).await.unwrap().status(), StatusCode::BAD_REQUEST);
+    assert_eq!(server.connections(), 0);
 }
