@@ -9,6 +9,7 @@ use crate::live::{Connection, Place, RequestPlace};
 use crate::models::CallContext;
 use crate::outcome::Outcome;
 use crate::paced::Pace;
+use crate::record::RefusedRequest;
 use crate::refusal::{of_form, refused, refused_as, trouble};
 use crate::resolve::NoWay;
 use crate::target::{self, NotHere};
@@ -171,18 +172,28 @@ impl Exchange {
         match instead {
             Instead::Trouble(status, why) => trouble(status, &why),
             Instead::Refuse { status, refusal, generation } => {
+                let mut response = refused_as(status, &refusal, generation, request.headers());
                 let uri = request.uri().to_string();
-                let asked = Some((request.method().as_str(), uri.as_str()));
-                if let Err(e) = self.exit.record_refusal(&self.flow, &refusal, asked, false) {
+                let asked = self.asked(request, &uri, Some(response.status()));
+                if let Err(e) = self.exit.record_refusal(&self.flow, &refusal, Some(asked), false) {
                     return trouble(StatusCode::SERVICE_UNAVAILABLE, &e.to_string());
                 }
-                let mut response = refused_as(status, &refusal, generation, request.headers());
                 if request.version() < Version::HTTP_2 && self.mismatch.is_some() {
                     response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
                 }
                 response
             }
         }
+    }
+
+    fn asked<'a>(
+        &self,
+        request: &'a Request<Incoming>,
+        target: &'a str,
+        status: Option<StatusCode>,
+    ) -> RefusedRequest<'a> {
+        let status = status.map(|status| status.as_u16());
+        RefusedRequest { method: request.method().as_str(), target, tls: self.tls, status }
     }
 
     /// Asks the policy in force.
@@ -278,8 +289,8 @@ impl Exchange {
             return Err(Instead::Refuse { status: StatusCode::FORBIDDEN, refusal, generation });
         };
         let uri = request.uri().to_string();
-        let asked = Some((ask.method, uri.as_str()));
-        self.exit.record_refusal(&self.flow, &refusal, asked, true).map_err(unrecorded)?;
+        let asked = self.asked(request, &uri, None);
+        self.exit.record_refusal(&self.flow, &refusal, Some(asked), true).map_err(unrecorded)?;
         Ok(admission.rule().clone())
     }
 

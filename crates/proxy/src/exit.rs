@@ -8,7 +8,7 @@ use crate::limits::Limits;
 use crate::live::{Place, Registry};
 use crate::models::Models;
 use crate::pool::Pool;
-use crate::record::{ConnectionAdmitted, ConnectionEnded, Journal, JournalError, Refused};
+use crate::record::{ConnectionAdmitted, ConnectionEnded, Journal, JournalError, Refused, RefusedRequest};
 use crate::workers::Workers;
 use crate::{accept, intercept, tunnel};
 use creel_net::authority::Authority;
@@ -215,7 +215,7 @@ impl Exit {
         &self,
         flow: &Flow,
         refusal: &Refusal,
-        request: Option<(&str, &str)>,
+        request: Option<RefusedRequest<'_>>,
         overlooked: bool,
     ) -> Result<(), JournalError> {
         let who = flow.who(self.setting.policy.generation());

@@ -42,6 +42,6 @@ pub use limits::Limits;
 pub use live::{Cut, Rejudged};
 pub use models::{CallContext, Called, Models, NoModels};
 pub use record::{
-    ConnectionAdmitted, ConnectionEnded, DnsAsked, Journal, JournalError, Refused, RequestAdmitted,
-    RequestEnded, Who,
+    ConnectionAdmitted, ConnectionEnded, DnsAsked, Journal, JournalError, Refused, RefusedRequest,
+    RequestAdmitted, RequestEnded, Who,
 };

@@ -91,10 +91,23 @@ pub struct Refused<'a> {
     pub who: Who<'a>,
     /// The refusal, in the words that the agent reads.
     pub refusal: &'a creel_policy::Refusal,
-    /// Method and target as the agent wrote them, when it got so far as to ask.
-    pub request: Option<(&'a str, &'a str)>,
+    /// What was asked, when the agent got so far as to ask.
+    pub request: Option<RefusedRequest<'a>>,
     /// The policy only observes: it was recorded and went on all the same.
     pub overlooked: bool,
+}
+
+/// A request that may not go on.
+#[derive(Debug, Clone, Copy)]
+pub struct RefusedRequest<'a> {
+    /// The method.
+    pub method: &'a str,
+    /// The target as the agent wrote it.
+    pub target: &'a str,
+    /// Whether it came over TLS.
+    pub tls: bool,
+    /// The status that the agent receives; `None` when the refusal is overlooked.
+    pub status: Option<u16>,
 }
 
 /// A question to the sandbox's resolver.

@@ -5,7 +5,7 @@ use creel_audit as audit;
 use creel_audit::{Actor, Behind, Disposition, Event, Handling, Phase, Record, Target};
 use creel_proxy::{
     ConnectionAdmitted, ConnectionEnded, DnsAsked, Journal, JournalError, PolicyCell, Refused,
-    RequestAdmitted, RequestEnded, Who,
+    RefusedRequest as Asked, RequestAdmitted, RequestEnded, Who,
 };
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -119,17 +119,17 @@ fn connection(who: &Who<'_>, actor: Option<Actor>, phase: Phase) -> audit::Conne
     }
 }
 
-fn request(who: &Who<'_>, actor: Option<Actor>, (method, target): (&str, &str)) -> audit::Request {
+fn request(who: &Who<'_>, actor: Option<Actor>, asked: &Asked<'_>) -> audit::Request {
     audit::Request {
         connection: who.connection,
         phase: Phase::Opened,
         program: actor,
-        method: method.to_owned(),
-        tls: who.port != 80,
+        method: asked.method.to_owned(),
+        tls: asked.tls,
         host: who.host.to_string(),
         port: who.port,
-        target: Target::new(origin_form(target)),
-        status: None,
+        target: Target::new(origin_form(asked.target)),
+        status: asked.status,
         rule: None,
         generation: who.generation.0,
         disposition: Disposition::Allowed,
@@ -141,12 +141,8 @@ fn request(who: &Who<'_>, actor: Option<Actor>, (method, target): (&str, &str)) 
 }
 
 fn admitted(event: &RequestAdmitted<'_>, actor: Option<Actor>, phase: Phase) -> audit::Request {
-    audit::Request {
-        phase,
-        tls: event.tls,
-        rule: Some(event.rule.to_string()),
-        ..request(&event.who, actor, (event.method, event.path))
-    }
+    let asked = Asked { method: event.method, target: event.path, tls: event.tls, status: None };
+    audit::Request { phase, rule: Some(event.rule.to_string()), ..request(&event.who, actor, &asked) }
 }
 
 fn disposition(refusal: &creel_policy::Refusal, overlooked: bool) -> Disposition {
@@ -232,14 +228,8 @@ impl Journal for Scribe {
         );
         let actor = self.actor(&event.who);
         self.write(&match event.request {
-            Some((method, target)) => {
-                let status = (!event.overlooked).then_some(403);
-                Event::Request(audit::Request {
-                    rule,
-                    disposition,
-                    status,
-                    ..request(&event.who, actor, (method, target))
-                })
+            Some(asked) => {
+                Event::Request(audit::Request { rule, disposition, ..request(&event.who, actor, &asked) })
             }
             None => Event::Connection(audit::Connection {
                 rule,

@@ -57,6 +57,21 @@ fn a_token_in_the_path_of_a_refused_request_is_not_in_the_record() {
 }
 
 #[test]
+fn a_refusal_is_recorded_as_the_agent_met_it() {
+    let rules =
+        "network:\n  rules:\n    - { name: api, to: [\"api.test:8080\"], http: { allow: [\"GET /ok\"] } }";
+    let scene = Scene::new().policy(rules);
+    let script = "import http.client\nc = http.client.HTTPConnection('api.test', 8080)\n\
+                  c.request('GET', '/ok', headers={'Host': 'other.test'})\nprint(c.getresponse().status)";
+    let shown = scene.python(script).ok();
+    assert_eq!(shown.stdout.trim(), "421", "{shown:?}");
+    let events = scene.events();
+    let refused = events.iter().find(|event| event["class_uid"] == 4002).expect("the refusal is there");
+    assert_eq!(refused["http_response"]["code"], 421, "{refused}");
+    assert_eq!(refused["http_request"]["url"]["scheme"], "http", "{refused}");
+}
+
+#[test]
 fn an_altered_record_does_not_verify() {
     let scene = recorded();
     let record = scene.record();

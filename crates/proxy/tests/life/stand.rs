@@ -74,7 +74,8 @@ impl Journal for Notes {
     }
 
     fn refused(&self, e: &Refused<'_>) -> Result<(), JournalError> {
-        self.note(format!("refused {}:{} {:?} {}", e.who.host, e.who.port, e.request, e.refusal.reason))
+        let asked = e.request.map(|asked| (asked.method, asked.target));
+        self.note(format!("refused {}:{} {asked:?} {}", e.who.host, e.who.port, e.refusal.reason))
     }
 
     fn question(&self, e: &DnsAsked<'_>) -> Result<(), JournalError> {
