@@ -6,7 +6,7 @@ use clap::{Args, Parser, Subcommand};
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-pub use policy::{Explain, Fmt, Overview, Test};
+pub use policy::{Diff, Explain, Fmt, Overview, Test};
 
 /// Runs autonomous agents as contained workloads.
 #[derive(Debug, Parser)]
@@ -385,6 +385,8 @@ pub enum Policy {
     Show(Overview),
     /// Hold a policy against cases: questions with the verdict that is expected
     Test(Test),
+    /// Compare what two policies mean: what becomes allowed, what becomes denied, each with an example
+    Diff(Diff),
     /// Lay policy documents out in the one way there is, with their comments
     Fmt(Fmt),
     /// Put another policy in force in a running sandbox, all or nothing

@@ -67,6 +67,11 @@ impl HidePattern {
         self.pattern.matches(&path.to_string_lossy())
     }
 
+    /// The compiled pattern.
+    pub(crate) fn pattern(&self) -> &PathPattern {
+        &self.pattern
+    }
+
     /// The pattern, absolute.
     pub fn as_str(&self) -> &str {
         &self.text
@@ -109,6 +114,14 @@ impl Filesystem {
     /// say the same place, the path is the more specific. `None` when nothing grants it.
     pub fn access(&self, path: &Path) -> Option<Access> {
         self.deciding(path).map(|(_, access)| access)
+    }
+
+    /// The path whose entry grants this one.
+    pub(crate) fn granting(&self, path: &Path) -> Option<&Path> {
+        match self.deciding(path) {
+            Some((Decider::Path(granted), _)) => Some(granted),
+            _ => None,
+        }
     }
 
     /// The same, with the entry that decides.

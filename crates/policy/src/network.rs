@@ -13,8 +13,9 @@ mod special;
 pub(crate) use index::{Index, Ports};
 pub(crate) use reach::{AddressGrant, Grants};
 pub(crate) use rule::{Form, From, Program, Rule, Target};
-pub(crate) use special::is_undialable;
+pub(crate) use special::{is_undialable, special_blocks};
 
+use crate::pattern::HostPattern;
 use crate::{Admission, Connect, Handling, Reason, Refusal, Request};
 use creel_types::{Host, RuleId};
 
@@ -131,6 +132,33 @@ impl Network {
     /// The rules, in the order of their names.
     pub(crate) fn rules(&self) -> &[Rule] {
         &self.rules
+    }
+
+    /// The rules that lead to this host and port, in the order of their names.
+    pub(crate) fn rules_at(&self, host: &Host, port: u16) -> Vec<&Rule> {
+        let mut found = Vec::new();
+        self.index.each(host, port, |at| found.push(at));
+        found.sort_unstable();
+        found.dedup();
+        found.into_iter().filter_map(|at| self.rules.get(at as usize)).collect()
+    }
+
+    /// What happens there whatever the rules say: `None` where they decide, else whether it ends at the model router.
+    pub(crate) fn fate(&self, host: &Host, port: u16) -> Option<bool> {
+        if self.denied(host, port).is_some() {
+            return Some(false);
+        }
+        self.model_rule(host, port).map(|_| true)
+    }
+
+    /// Every target.
+    pub(crate) fn targets(&self) -> impl Iterator<Item = &Target> {
+        self.rules.iter().flat_map(|rule| &rule.to).chain(&self.deny).chain(&self.captures)
+    }
+
+    /// Every pattern over hosts.
+    pub(crate) fn hosts(&self) -> impl Iterator<Item = &HostPattern> {
+        self.targets().map(|target| &target.host)
     }
 
     /// What is refused whatever the rules say.

@@ -17,9 +17,11 @@ mod path;
 
 pub use arguments::ArgumentPattern;
 pub use glob::NamePattern;
+pub(crate) use glob::Token;
 pub use host::{HostPattern, WildHost};
 pub(crate) use http::HttpPattern;
 pub use path::PathPattern;
+pub(crate) use path::SegmentShape;
 
 /// Why a text is not a pattern, and what to write instead.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -111,3 +111,29 @@ pub struct Test {
     #[arg(long)]
     pub json: bool,
 }
+
+/// `creel policy diff`
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  \
+    creel policy diff old.yaml new.yaml\n  \
+    creel policy diff main.yaml branch.yaml --quiet     a gate: nothing new is allowed\n\n\
+    Not text but meaning, and exact: what is not told does not differ. Texts that mean the same do not differ at all.\n\
+    Exit status: 0 nothing becomes allowed; 1 something does; 125 when Creel fails, or when the policies are too\n\
+    large to be compared exactly.")]
+pub struct Diff {
+    /// The policy before, or preset:NAME
+    #[arg(value_name = "OLD")]
+    pub old: String,
+    /// The policy after, or preset:NAME
+    #[arg(value_name = "NEW")]
+    pub new: String,
+    /// The workspace that relative paths are read against
+    #[arg(short, long, value_name = "DIR", default_value = ".")]
+    pub workspace: PathBuf,
+    /// Print nothing; the exit status tells
+    #[arg(short, long, conflicts_with = "json")]
+    pub quiet: bool,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}

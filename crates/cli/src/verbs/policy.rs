@@ -1,5 +1,6 @@
 //! `creel policy`: check, explain, show and change policies.
 
+mod diff;
 mod explain;
 mod fmt;
 mod past;
@@ -22,6 +23,7 @@ pub fn policy(verb: Policy) -> Result<ExitCode, Failure> {
         Policy::Explain(args) => explain::explain(&args),
         Policy::Show(args) => show::show(&args),
         Policy::Test(args) => test::test(&args),
+        Policy::Diff(args) => diff::diff(&args),
         Policy::Fmt(args) => fmt::fmt(&args),
         Policy::Set { name, files, force, json } => set(&name, &files, force, json),
         Policy::Get { name, json } => get(&name, json),

@@ -27,7 +27,7 @@ pub(crate) struct Target {
 }
 
 /// What may be said over the connection.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Form {
     /// TLS to the admitted name, or any HTTP request.
     Plain,
@@ -38,11 +38,11 @@ pub(crate) enum Form {
 }
 
 /// Which programs a rule is for.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct From(pub Option<Box<[Program]>>);
 
 /// A `from:` entry.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Program {
     Path(PathPattern),
     Digest(Digest),
@@ -74,6 +74,15 @@ impl Form {
     pub(crate) fn allowing(&self, method: &str, path: &CanonicalPath) -> impl Iterator<Item = &str> {
         let allow = if let Self::Http { allow, .. } = self { &**allow } else { &[] };
         allow.iter().filter(move |p| p.allows(method, path)).map(|p| &*p.written)
+    }
+
+    /// Every pattern over requests.
+    pub(crate) fn patterns(&self) -> impl Iterator<Item = &HttpPattern> + Clone {
+        let (allow, deny): (&[HttpPattern], &[HttpPattern]) = match self {
+            Self::Plain | Self::Raw => (&[], &[]),
+            Self::Http { allow, deny } => (allow, deny),
+        };
+        allow.iter().chain(deny)
     }
 
     pub(crate) fn has_deny(&self) -> bool {
@@ -120,6 +129,12 @@ impl Program {
             Self::Digest(digest) => program.digest == Some(*digest),
             Self::Tree(inner) => inner.is_program(program),
         }
+    }
+
+    /// What of the entry is seen in a chain of programs: by an allow, by a deny, and whether a digest is wanting.
+    pub(crate) fn seen_in(&self, caller: &Caller) -> [bool; 3] {
+        let surely = self.is(caller, |program| program.foreign_code.is_none());
+        [surely, self.is(caller, |_| true), self.needs_digest_of(caller)]
     }
 
     /// Whether the answer hangs on a digest that nobody could take.

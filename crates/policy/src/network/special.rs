@@ -81,6 +81,17 @@ pub(crate) fn special(addr: IpAddr) -> Option<Special> {
     }
 }
 
+/// Every block that makes an address special, and every metadata address.
+pub(crate) fn special_blocks() -> impl Iterator<Item = IpNet> {
+    let v4 =
+        V4.iter().filter_map(|(base, len, _)| Ipv4Net::new(Ipv4Addr::from(*base), *len).ok()).map(IpNet::V4);
+    let v6 =
+        V6.iter().filter_map(|(base, len, _)| Ipv6Net::new(Ipv6Addr::from(*base), *len).ok()).map(IpNet::V6);
+    let metadata_v4 = METADATA_V4.iter().map(|octets| IpAddr::from(*octets).into());
+    let metadata_v6 = METADATA_V6.iter().map(|segments| IpAddr::from(*segments).into());
+    v4.chain(v6).chain(metadata_v4).chain(metadata_v6)
+}
+
 /// Whether a cloud hands out credentials at this address, or at the one wrapped in it.
 pub(crate) fn is_metadata(addr: IpAddr) -> bool {
     match addr {

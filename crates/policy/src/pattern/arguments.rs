@@ -29,6 +29,14 @@ impl ArgumentPattern {
         Ok(Self(words.into()))
     }
 
+    /// Its words; `None` is `**`.
+    pub(crate) fn words(&self) -> impl Iterator<Item = Option<&NamePattern>> {
+        self.0.iter().map(|word| match word {
+            Word::Any => None,
+            Word::Like(name) => Some(name),
+        })
+    }
+
     /// Whether the whole list of arguments is what the pattern says.
     pub fn matches<T: AsRef<str>>(&self, arguments: &[T]) -> bool {
         let (mut word, mut argument) = (0, 0);

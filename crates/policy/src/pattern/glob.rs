@@ -42,6 +42,18 @@ impl NamePattern {
         self.suffix.is_none().then_some(&*self.prefix)
     }
 
+    /// The pattern letter by letter.
+    pub(crate) fn tokens(&self) -> Vec<Token> {
+        let bytes = |piece: &str| piece.bytes().map(Token::Byte).collect::<Vec<_>>();
+        let mut tokens = bytes(&self.prefix);
+        let Some(suffix) = &self.suffix else { return tokens };
+        for piece in self.middle.iter().chain([suffix]) {
+            tokens.push(Token::Star);
+            tokens.extend(bytes(piece));
+        }
+        tokens
+    }
+
     /// How many characters it fixes; the pattern that fixes more is the more specific.
     pub fn weight(&self) -> usize {
         let middle: usize = self.middle.iter().map(|p| p.len()).sum();
@@ -62,6 +74,17 @@ impl NamePattern {
             }
         }
     }
+}
+
+/// One letter of a pattern.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Token {
+    /// This byte.
+    Byte(u8),
+    /// Any one byte.
+    Any,
+    /// Any run of bytes.
+    Star,
 }
 
 impl std::fmt::Display for NamePattern {

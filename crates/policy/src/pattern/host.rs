@@ -144,6 +144,11 @@ impl WildHost {
         &self.text[self.suffix_at..]
     }
 
+    /// Its labels from the right.
+    pub(crate) fn labels(&self) -> impl Iterator<Item = &str> {
+        self.text.rsplit('.')
+    }
+
     /// Whether the name's labels are what the pattern says.
     pub fn matches(&self, name: &str) -> bool {
         let (mut pattern, mut labels) = (self.text.rsplit('.'), name.rsplit('.'));

@@ -50,6 +50,16 @@ impl HttpPattern {
         methods.iter().any(|m| &**m == method || (&**m == "GET" && method == "HEAD"))
     }
 
+    /// What an allow compares.
+    pub(crate) fn exact(&self) -> &PathPattern {
+        &self.exact
+    }
+
+    /// What a deny compares, too.
+    pub(crate) fn folded(&self) -> &PathPattern {
+        &self.folded
+    }
+
     /// The methods that it names; `None` for any.
     pub(crate) fn methods(&self) -> Option<&[Box<str>]> {
         self.methods.as_deref()

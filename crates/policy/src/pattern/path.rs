@@ -110,6 +110,15 @@ impl PathPattern {
         Some(text)
     }
 
+    /// Its segments, to be read by something else than a matcher.
+    pub(crate) fn segments(&self) -> impl Iterator<Item = SegmentShape<'_>> {
+        self.0.iter().map(|segment| match segment {
+            Segment::Deep => SegmentShape::Deep,
+            Segment::One => SegmentShape::One,
+            Segment::Like(name) => SegmentShape::Like(name),
+        })
+    }
+
     /// Whether it covers every path there is.
     pub(super) fn is_everything(&self) -> bool {
         matches!(&*self.0, [Segment::Deep])
@@ -119,6 +128,17 @@ impl PathPattern {
     pub(super) fn may_overlap(&self, other: &Self) -> bool {
         overlap(&self.0, &other.0)
     }
+}
+
+/// What one segment of a pattern takes.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum SegmentShape<'a> {
+    /// Any number of segments.
+    Deep,
+    /// One that is not empty.
+    One,
+    /// One of this form.
+    Like(&'a NamePattern),
 }
 
 impl std::fmt::Display for PathPattern {

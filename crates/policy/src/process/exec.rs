@@ -27,7 +27,7 @@ pub struct Execute<'a> {
 }
 
 /// What the policy says about programs.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct ExecRules {
     /// Only these may be executed; `None`: all.
     pub allow: Option<Box<[Entry]>>,
@@ -37,7 +37,7 @@ pub(crate) struct ExecRules {
 }
 
 /// One entry of `allow` or `deny`.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Entry {
     pub program: Program,
     /// `None`: any.
@@ -48,6 +48,11 @@ pub(crate) struct Entry {
 }
 
 impl ExecRules {
+    /// Every entry.
+    pub(crate) fn entries(&self) -> impl Iterator<Item = &Entry> {
+        self.allow.iter().flatten().chain(&self.deny)
+    }
+
     pub(crate) fn are_said(&self) -> bool {
         self.allow.is_some() || !self.deny.is_empty()
     }
