@@ -6,7 +6,7 @@
 //! a key, and a key in a caller's hand is worth nothing here.
 //!
 //! Each step has a file: `api` says what is a model call, `named` which model it asks for where the policy says that,
-//! `headers` what may travel, `mask` what must not, `meter` what is counted.
+//! `headers` what may travel, `meter` what is counted.
 //! [`Models::call`] reads as the story. Not here yet, and with a place for each in that story: choosing among
 //! backends (`routes`), translating between APIs, budgets, redaction.
 //!
@@ -20,7 +20,6 @@ mod account;
 mod api;
 mod backend;
 mod headers;
-mod mask;
 mod meter;
 mod models;
 mod named;

@@ -3,15 +3,15 @@
 use crate::account::{Account, Call, Metered, Told, Watched};
 use crate::api::{self, Api, Asked, Family};
 use crate::backend::BackendRef;
-use crate::mask::Masked;
 use crate::meter::Meter;
 use crate::named::{self, Room, Stop};
 use crate::refuse::{self, Refused};
 use crate::routes::Routes;
 use crate::{headers, target};
 use creel_audit::Target;
+use creel_net::swap::{Swapped, Swaps};
 use creel_net::{Body, BoxError};
-use creel_types::{Caller, HostName};
+use creel_types::{Caller, HostName, Secret};
 use futures_util::future::BoxFuture;
 use http::{HeaderMap, Request, Response, StatusCode, Uri, Version, header};
 use http_body_util::combinators::UnsyncBoxBody;
@@ -177,10 +177,19 @@ fn answered(response: Response<Body>, backend: &BackendRef, mut account: Account
     parts.extensions.clear();
     let is_error = parts.status.is_client_error() || parts.status.is_server_error();
     let body = match backend.key().filter(|_| is_error) {
-        Some(key) => UnsyncBoxBody::new(Masked::new(body, key)),
+        Some(key) => UnsyncBoxBody::new(Swapped::new(body, masking(key), Box::new(|_| ()))),
         None => body,
     };
     Response::from_parts(parts, UnsyncBoxBody::new(Metered::new(body, meter, backend, account)))
+}
+
+/// There are backends that repeat the key that they do not like: its exact bytes become as many asterisks. A backend that
+/// means to give its key away can spell it otherwise; this is against carelessness.
+fn masking(key: &Secret) -> Arc<Swaps> {
+    let mut swaps = Swaps::default();
+    // Exposed to be found.
+    swaps.put(key.expose(), &vec![b'*'; key.expose().len()], 0);
+    Arc::new(swaps)
 }
 
 fn refused(mut account: Account, family: Family, why: Refused) -> Response<Body> {

@@ -16,6 +16,7 @@ pub mod resolve;
 pub mod sniff;
 pub mod socket;
 pub mod splice;
+pub mod swap;
 pub mod synthetic;
 pub mod trust;
 

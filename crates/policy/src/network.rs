@@ -62,8 +62,8 @@ struct Union {
     raw: Option<u32>,
     plain: Option<u32>,
     http: Option<u32>,
-    /// Whether a deny could take a request.
-    http_deny: bool,
+    /// Whether a deny could take a request, or a credential is put into one.
+    looks_inside: bool,
     grants: Grants,
 }
 
@@ -171,6 +171,22 @@ impl Network {
         &self.captures
     }
 
+    /// The credentials of the rules that allow this request.
+    pub(crate) fn bound(&self, ask: &Request<'_>) -> Vec<&str> {
+        let Connect { host, port, caller } = ask.connect;
+        let mut names = Vec::new();
+        self.index.each(host, port, |at| {
+            let rule = &self.rules[at as usize];
+            if let Some(name) = &rule.credential
+                && rule.from.admits(caller)
+                && rule.form.allows(ask.method, ask.path)
+            {
+                names.push(&**name);
+            }
+        });
+        names
+    }
+
     pub(crate) fn wants_caller(&self, host: &Host, port: u16) -> bool {
         let mut wants = false;
         self.index.each(host, port, |at| wants |= self.rules[at as usize].from.is_said());
@@ -203,8 +219,9 @@ impl Network {
         let mut union = Union::default();
         self.index.each(ask.host, ask.port, |at| {
             let rule = &self.rules[at as usize];
-            union.http_deny |= rule.form.has_deny() && rule.from.may_be(ask.caller);
+            union.looks_inside |= rule.form.has_deny() && rule.from.may_be(ask.caller);
             if rule.from.admits(ask.caller) {
+                union.looks_inside |= rule.credential.is_some();
                 union.add(at, rule);
             }
         });
@@ -258,7 +275,7 @@ impl Union {
     /// More rules only add up: the widest handling that a rule gives, unless a deny must look inside.
     fn handling(&self) -> Option<(Handling, u32)> {
         let widest = self.raw.or(self.plain);
-        match (self.http_deny, self.raw, widest) {
+        match (self.looks_inside, self.raw, widest) {
             (false, Some(at), _) => Some((Handling::Raw, at)),
             (false, None, Some(at)) => Some((Handling::PassThrough, at)),
             _ => widest.or(self.http).map(|at| (Handling::Inspect, at)),

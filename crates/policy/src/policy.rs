@@ -2,8 +2,8 @@
 
 use crate::network::{Network, reach};
 use crate::{
-    Admission, Backend, Connect, Devices, Execute, Filesystem, Handling, Inference, Layer, Permit, Process,
-    Reason, Refusal, Request, Resolution,
+    Admission, Backend, Connect, Credential, Devices, Execute, Filesystem, Handling, Inference, Layer,
+    Permit, Process, Reason, Refusal, Request, Resolution,
 };
 use creel_types::{Host, HostName, RuleId};
 use std::net::{IpAddr, SocketAddr};
@@ -28,6 +28,7 @@ pub struct Policy {
     pub(crate) filesystem: Filesystem,
     pub(crate) process: Process,
     pub(crate) devices: Devices,
+    pub(crate) credentials: Vec<Credential>,
     pub(crate) inference: Inference,
     pub(crate) resolve: Vec<Resolution>,
     pub(crate) unreadable: Option<String>,
@@ -105,6 +106,18 @@ impl Policy {
             format!("{} {}:{}{}", ask.method, ask.connect.host, ask.connect.port, ask.path.path())
         })?;
         self.network.request(ask)
+    }
+
+    /// The credentials, in the order in which they were written.
+    pub fn credentials(&self) -> &[Credential] {
+        &self.credentials
+    }
+
+    /// Which credentials are bound to this request, by their place in [`Policy::credentials`]: those of the rules that
+    /// allow it. Says nothing about whether it is allowed.
+    pub fn bound(&self, ask: &Request<'_>) -> Vec<usize> {
+        let names = self.network.bound(ask);
+        (0..self.credentials.len()).filter(|&at| names.contains(&&*self.credentials[at].name)).collect()
     }
 
     /// Whether the admitted name may lead to this address (law 6). The address dialled is the address judged.

@@ -4,6 +4,7 @@
 //! made of it is thrown away.
 
 mod checks;
+mod credential;
 mod devices;
 mod filesystem;
 mod inference;
@@ -37,6 +38,7 @@ pub(crate) struct Draft<'a> {
     exec: process::Draft,
     nested: Option<Span>,
     devices: Devices,
+    credentials: credential::Draft,
     network: network::Draft,
     inference: inference::Draft,
 }
@@ -53,6 +55,7 @@ impl<'a> Draft<'a> {
             exec: Default::default(),
             nested: None,
             devices: Devices::default(),
+            credentials: Default::default(),
             network: Default::default(),
             inference: Default::default(),
         }
@@ -86,6 +89,9 @@ impl<'a> Draft<'a> {
         if let Some(node) = document.get("devices") {
             devices::read(node, &mut self.devices);
         }
+        if let Some(node) = document.get("credentials") {
+            self.credentials.add(node, self.operator, problems);
+        }
         if let Some(node) = document.get("network") {
             self.network.add(node, self.operator, problems);
         }
@@ -104,6 +110,7 @@ impl<'a> Draft<'a> {
             }
             (None, _) => Home::Scratch,
         };
+        let credentials = self.credentials.finish(&self.network, problems);
         let inference = self.inference.finish(problems);
         let exec = self.exec.finish(problems);
         if let Some(span) = self.nested {
@@ -125,6 +132,7 @@ impl<'a> Draft<'a> {
             filesystem: self.files.finish(home, self.operator),
             devices: self.devices,
             process: Process { limits: self.limits, exec, nested: self.nested.is_some() },
+            credentials,
             inference: inference.inference,
             resolve: self.operator.resolve.clone(),
             unreadable: None,

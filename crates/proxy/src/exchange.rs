@@ -1,5 +1,6 @@
 //! One request and its answer: judged, recorded, handed on.
 
+use crate::credentials::{Loan, Misuse};
 use crate::decide;
 use crate::exit::Exit;
 use crate::forward::{Failed, Upstream};
@@ -9,7 +10,7 @@ use crate::live::{Connection, Place, RequestPlace};
 use crate::models::CallContext;
 use crate::outcome::Outcome;
 use crate::paced::Pace;
-use crate::record::RefusedRequest;
+use crate::record::{Alarm, JournalError, RefusedRequest};
 use crate::refusal::{of_form, refused, refused_as, trouble};
 use crate::resolve::NoWay;
 use crate::target::{self, NotHere};
@@ -18,7 +19,7 @@ use creel_net::Body;
 use creel_policy::canonical::CanonicalPath;
 use creel_policy::{Connect, Handling, Refusal, Request as Ask};
 use creel_types::{Generation, RuleId};
-use http::header::{CONNECTION, HeaderValue};
+use http::header::{CONNECTION, HeaderMap, HeaderValue};
 use http::{Request, Response, StatusCode, Uri, Version};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
@@ -61,6 +62,7 @@ struct Allowed {
     path: CanonicalPath,
     generation: Generation,
     model: bool,
+    loan: Option<Arc<Loan>>,
 }
 
 /// What goes on, and can be cut.
@@ -208,18 +210,30 @@ impl Exchange {
         let path = self.read(request, generation)?;
         let method = request.method().as_str();
         let model = leave.admission.handling() == Handling::Model;
-        let rule = if model {
-            leave.admission.rule().clone()
+        let (rule, loan) = if model {
+            (leave.admission.rule().clone(), None)
         } else {
             let connect = Connect { host: &self.flow.host, port: self.flow.port, caller: &self.flow.caller };
             let ask = Ask { connect, method, path: &path };
-            match now.policy.request(&ask) {
+            let rule = match now.policy.request(&ask) {
                 Ok(rule) => rule,
                 Err(refusal) => self.overlook(&now, &ask, refusal, request)?,
+            };
+            let loan = now.credentials.loan(&now.policy, &ask, self.tls);
+            if let Some(misuse) = loan.as_ref().and_then(|l| l.look(request.headers(), path.as_str()).err()) {
+                self.alarm(&misuse).map_err(unrecorded)?;
+                return Err(refuse(StatusCode::FORBIDDEN, of_form(&self.flow, misuse.to_string())));
             }
+            (rule, loan)
         };
         self.connection.admitted(leave.admission.handling());
-        Ok(Allowed { rule, path, generation, model })
+        Ok(Allowed { rule, path, generation, model, loan })
+    }
+
+    /// Says that a secret, or what stands for one, went where it has no business.
+    fn alarm(&self, misuse: &Misuse) -> Result<(), JournalError> {
+        let who = self.flow.who(self.exit.setting.policy.generation());
+        self.exit.setting.record.alarm(&Alarm { who, what: &misuse.to_string() })
     }
 
     /// Notes the request among the live ones and in the record; judges it again when the policy changed meanwhile,
@@ -348,8 +362,15 @@ impl Exchange {
         (knife, agent, place, mut outcome): (&Arc<Knife>, Option<OnUpgrade>, RequestPlace, Outcome),
     ) -> Result<Response<Body>, Failed> {
         let http2 = request.version() == Version::HTTP_2;
+        let mut request = request.map(|body| watched::up(body, knife));
+        let mut lent = None;
+        if let Some(loan) = &allowed.loan {
+            lent = loan.put(request.headers_mut(), &allowed.path).map_err(|why| Failed::trouble(&why))?;
+            request = request.map(|body| self.carry(loan, body));
+        }
+        let path = lent.as_ref().unwrap_or(&allowed.path);
         // Boxed, as the other long ways are: a request's future is moved several times before it first runs.
-        let (mut response, turn) = match Box::pin(self.upstream.send(request, &allowed.path, knife)).await {
+        let (mut response, turn) = match Box::pin(self.upstream.send(request, path)).await {
             Ok(answered) => answered,
             Err(failed) => {
                 outcome.status = failed.status();
@@ -368,9 +389,22 @@ impl Exchange {
         headers::strip_response(response.headers_mut());
         // The agent's side says its own version; the engine fills it in.
         *response.version_mut() = if http2 { Version::HTTP_2 } else { Version::HTTP_11 };
-        let (parts, body) = response.into_parts();
+        let (mut parts, body) = response.into_parts();
         let body = watched::down(body, knife, (place, turn, outcome));
+        let body = match &allowed.loan {
+            Some(loan) => back(loan, &mut parts.headers, body)?,
+            None => body,
+        };
         Ok(Response::from_parts(parts, body))
+    }
+
+    /// A request's body with the secrets that are lent to it.
+    fn carry(self: &Arc<Self>, loan: &Arc<Loan>, body: Body) -> Body {
+        let (exchange, held) = (Arc::clone(self), Arc::clone(loan));
+        let told = move |found| {
+            let _ = exchange.alarm(&held.in_body(found)); // the request breaks off whether or not it can be said
+        };
+        loan.up(body, Box::new(told))
     }
 
     /// Moves the bytes of an upgraded connection until both sides are done, or the request is no longer allowed.
@@ -388,6 +422,16 @@ impl Exchange {
         };
         self.tunnels.lock().unwrap_or_else(PoisonError::into_inner).spawn(copy);
     }
+}
+
+/// An answer without the secrets that were lent for it.
+fn back(loan: &Loan, headers: &mut HeaderMap, body: Body) -> Result<Body, Failed> {
+    if loan.take_out(headers) {
+        return Ok(loan.down(body));
+    }
+    Err(Failed::trouble(
+        "the answer is compressed although it was asked not to be, so that a credential in it would not be seen",
+    ))
 }
 
 /// Reads what an HTTP/1.1 client is sending although it was refused: closing under it would reset the connection, and
@@ -409,6 +453,6 @@ async fn drain(request: Request<Incoming>) {
     let _ = tokio::time::timeout(DRAINED_WITHIN, all).await;
 }
 
-fn unrecorded(e: crate::JournalError) -> Instead {
+fn unrecorded(e: JournalError) -> Instead {
     Instead::Trouble(StatusCode::SERVICE_UNAVAILABLE, e.to_string())
 }

@@ -11,7 +11,6 @@ use crate::live::Connection;
 use crate::pool::{Driver, Line};
 use crate::resolve::NoWay;
 use crate::target::{self, Wire};
-use crate::watched::{self, Knife};
 use creel_net::{Body, body};
 use creel_policy::canonical::CanonicalPath;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue, TRANSFER_ENCODING};
@@ -120,15 +119,13 @@ impl Upstream {
     /// had been sent.
     pub(crate) async fn send(
         &self,
-        request: Request<Incoming>,
+        mut request: Request<Body>,
         path: &CanonicalPath,
-        knife: &Arc<Knife>,
     ) -> Result<(Response<Incoming>, Turn), Failed> {
         let mut kind = HeaderMap::new();
         if let Some(value) = request.headers().get(CONTENT_TYPE) {
             kind.insert(CONTENT_TYPE, value.clone());
         }
-        let mut request = request.map(|body| watched::up(body, knife));
         let mut again = repeatable(&request);
         loop {
             let (mut channel, turn, origin) =

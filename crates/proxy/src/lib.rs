@@ -9,6 +9,7 @@ mod accept;
 mod answer;
 mod backend;
 mod cell;
+mod credentials;
 mod decide;
 mod dns;
 mod exchange;
@@ -36,12 +37,13 @@ mod workers;
 pub use accept::Listener;
 pub use backend::{BackendError, Outward};
 pub use cell::{InForce, PolicyCell};
+pub use credentials::{Credentials, Held, Unfit, fits, placeholder};
 pub use exit::{Exit, Setting};
 pub use identify::Witness;
 pub use limits::Limits;
 pub use live::{Cut, Rejudged};
 pub use models::{CallContext, Called, Models, NoModels};
 pub use record::{
-    ConnectionAdmitted, ConnectionEnded, DnsAsked, Journal, JournalError, Refused, RefusedRequest,
+    Alarm, ConnectionAdmitted, ConnectionEnded, DnsAsked, Journal, JournalError, Refused, RefusedRequest,
     RequestAdmitted, RequestEnded, Who,
 };

@@ -110,6 +110,15 @@ pub struct RefusedRequest<'a> {
     pub status: Option<u16>,
 }
 
+/// Something that somebody should look at.
+#[derive(Debug, Clone, Copy)]
+pub struct Alarm<'a> {
+    /// Who.
+    pub who: Who<'a>,
+    /// What happened, without any secret in it.
+    pub what: &'a str,
+}
+
 /// A question to the sandbox's resolver.
 #[derive(Debug, Clone, Copy)]
 pub struct DnsAsked<'a> {
@@ -139,6 +148,8 @@ pub trait Journal: Send + Sync {
     fn answered(&self, event: &RequestEnded<'_>) -> Result<(), JournalError>;
     /// A connection or request was refused.
     fn refused(&self, event: &Refused<'_>) -> Result<(), JournalError>;
+    /// Something happened that somebody should look at.
+    fn alarm(&self, event: &Alarm<'_>) -> Result<(), JournalError>;
     /// A name was asked for.
     fn question(&self, event: &DnsAsked<'_>) -> Result<(), JournalError>;
 }

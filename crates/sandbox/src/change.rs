@@ -5,6 +5,7 @@
 
 mod appear;
 
+use crate::credentials::{self, Stand};
 use crate::exit::afar::{Conversation, Unready};
 use crate::journal::Scribe;
 use crate::limits::Bounded;
@@ -40,6 +41,7 @@ pub struct Change {
     state: PathBuf,
     images: Option<PathBuf>,
     links: creel_policy::Links,
+    stands: Vec<Stand>,
     record: PathBuf,
     layer: PathBuf,
     cell: Arc<PolicyCell>,
@@ -93,6 +95,7 @@ impl Change {
             state: prepared.state.clone(),
             images: creel_image::Store::place().ok(),
             links: prepared.base.links(),
+            stands: credentials::stands(&prepared.credentials),
             record: prepared.record.path().parent().unwrap_or(&prepared.state).to_owned(),
             layer: prepared.layer.clone(),
             cell,
@@ -189,8 +192,10 @@ impl Change {
         }
         let key = models::find_key(&policy)
             .map_err(|error| Refused::lines("a model backend cannot be used", &error))?;
+        let held = credentials::find_again(&policy, &self.stands)
+            .map_err(|error| Refused::lines("a credential cannot be used", &error))?;
         let sent = documents.clone();
-        self.ask_exit(move |exit| exit.prepare(sent, included, key.as_ref())).await?;
+        self.ask_exit(move |exit| exit.prepare(sent, included, (key.as_ref(), held))).await?;
         let places = plan::places(policy.filesystem(), &self.user, &self.reserved())
             .map_err(|error| Refused::lines("the files cannot be granted", &error))?;
         if policy.process().nested() && places != self.places {

@@ -37,6 +37,8 @@ const STANDARD_PATH: [&str; 6] =
 pub struct Sources<'a> {
     /// The operator's own environment.
     pub operator: &'a dyn Fn(&str) -> Option<OsString>,
+    /// What stands for the policy's credentials.
+    pub credentials: &'a [(OsString, OsString)],
     /// `--env` settings, already split; they win over everything.
     pub extra: &'a [(OsString, OsString)],
     /// Home directory inside.
@@ -75,7 +77,7 @@ pub fn build(sources: &Sources<'_>) -> Vec<(OsString, OsString)> {
             env.push((key.into(), value.into()));
         }
     }
-    for (key, value) in sources.extra {
+    for (key, value) in sources.credentials.iter().chain(sources.extra) {
         env.retain(|(k, _)| k != key);
         env.push((key.clone(), value.clone()));
     }
@@ -126,6 +128,7 @@ mod tests {
         let extra: Vec<_> = extra.iter().map(|(k, v)| (k.into(), v.into())).collect();
         build(&Sources {
             operator: &|key| operator.iter().find(|(k, _)| *k == key).map(|(_, v)| v.into()),
+            credentials: &[],
             extra: &extra,
             home: Path::new("/home/ada"),
             user: "ada",

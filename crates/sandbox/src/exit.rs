@@ -27,7 +27,7 @@ use creel_kernel::{Named, process};
 use creel_net::resolve::Resolver;
 use creel_net::synthetic::Synthetic;
 use creel_policy::{Links, Resolution};
-use creel_proxy::{Exit, Limits, Outward, PolicyCell};
+use creel_proxy::{Credentials, Exit, Limits, Outward, PolicyCell};
 use rustix::process::{
     Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, pidfd_open, pidfd_send_signal, waitid,
 };
@@ -100,6 +100,8 @@ impl Parts {
             Outward::new(Arc::clone(cell), Arc::clone(&trust), Arc::clone(&resolver), limits.clone());
         let models = Arc::new(Switch::new(Arc::new(outward), Arc::clone(cell), Arc::clone(scribe)));
         models.put(models.prepare(&prepared.policy, models::find_key(&prepared.policy)?)?);
+        let credentials = Arc::new(Credentials::new(prepared.credentials.clone()));
+        cell.swap_with(cell.generation(), Arc::clone(&prepared.policy), credentials);
         let witness = Arc::new(witness);
         let setting = creel_proxy::Setting {
             policy: Arc::clone(cell),
@@ -143,6 +145,8 @@ pub fn part(
         let ends = Ends { orders: their_orders, events: their_events, mend: their_mend };
         serve::leave_into(parts, doors, ends, warden);
     };
+    // The secrets are for the exit alone.
+    scribing.0.swap(scribing.0.generation(), Arc::clone(&prepared.policy));
     let pid =
         Pid::from_raw(pid.cast_signed()).ok_or_else(|| RunError::ExitSilent("it has no number".into()))?;
     let process = pidfd_open(pid, PidfdFlags::empty()).named("pidfd_open", pid.as_raw_nonzero());

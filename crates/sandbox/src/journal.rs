@@ -4,7 +4,7 @@ use crate::exit::afar::Conversation;
 use creel_audit as audit;
 use creel_audit::{Actor, Behind, Disposition, Event, Handling, Phase, Record, Target};
 use creel_proxy::{
-    ConnectionAdmitted, ConnectionEnded, DnsAsked, Journal, JournalError, PolicyCell, Refused,
+    Alarm, ConnectionAdmitted, ConnectionEnded, DnsAsked, Journal, JournalError, PolicyCell, Refused,
     RefusedRequest as Asked, RequestAdmitted, RequestEnded, Who,
 };
 use std::collections::HashMap;
@@ -237,6 +237,18 @@ impl Journal for Scribe {
                 ..connection(&event.who, actor, Phase::Opened)
             }),
         })
+    }
+
+    fn alarm(&self, event: &Alarm<'_>) -> Result<(), JournalError> {
+        let Who { host, port, caller, .. } = event.who;
+        let program = Actor::of(caller).map(|actor| (*actor).clone());
+        self.write(&Event::Finding(audit::Finding {
+            title: "a credential went where it has no business".to_owned(),
+            detail: format!("to {host}:{port}: {}", event.what),
+            severity: audit::Severity::High,
+            layer: "network".to_owned(),
+            program,
+        }))
     }
 
     fn question(&self, event: &DnsAsked<'_>) -> Result<(), JournalError> {

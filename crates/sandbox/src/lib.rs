@@ -9,6 +9,7 @@ mod brake;
 mod change;
 pub mod client;
 mod control;
+mod credentials;
 mod devices;
 pub mod doctor;
 mod environment;
@@ -116,6 +117,9 @@ pub enum RunError {
     /// A model backend is not usable.
     #[error(transparent)]
     Models(#[from] models::ModelsError),
+    /// A credential is not usable.
+    #[error(transparent)]
+    Credential(#[from] credentials::CredentialError),
     /// The view of the workspace cannot be lent.
     #[error("the changes of this sandbox cannot be kept for review")]
     Review(#[from] creel_review::ReviewError),

@@ -101,10 +101,9 @@ fn key(backend: &creel_policy::Backend) -> Result<Option<Secret>, ModelsError> {
     let name = || backend.name.clone();
     match &backend.key {
         Key::None => Ok(None),
-        Key::Env(variable) => match std::env::var(variable) {
-            Ok(value) if !value.is_empty() => Ok(Some(Secret::new(value.into_bytes()))),
-            _ => Err(ModelsError::NoVariable { backend: name(), variable: variable.clone() }),
-        },
+        Key::Env(name_of) => variable(name_of)
+            .map(Some)
+            .ok_or_else(|| ModelsError::NoVariable { backend: name(), variable: name_of.clone() }),
         Key::File(path) => read_key(path).map(Some).map_err(|source| ModelsError::NoFile {
             backend: name(),
             path: path.clone(),
@@ -113,7 +112,14 @@ fn key(backend: &creel_policy::Backend) -> Result<Option<Secret>, ModelsError> {
     }
 }
 
-fn read_key(path: &Path) -> io::Result<Secret> {
+/// A secret in the operator's environment.
+pub fn variable(name: &str) -> Option<Secret> {
+    let value = std::env::var(name).ok().filter(|value| !value.is_empty())?;
+    Some(Secret::new(value.into_bytes()))
+}
+
+/// A secret in a file.
+pub fn read_key(path: &Path) -> io::Result<Secret> {
     const LONGEST: u64 = 64 * 1024;
     if std::fs::metadata(path)?.len() > LONGEST {
         return Err(io::Error::new(io::ErrorKind::InvalidData, "over 64 KiB: not a key"));

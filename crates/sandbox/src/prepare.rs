@@ -1,6 +1,7 @@
 //! Everything that is made before the first process of a sandbox exists: names, policy, certificates, record, plan.
 
 use crate::control::Seed;
+use crate::credentials;
 use crate::devices;
 use crate::environment::{self, Sources as EnvSources};
 use crate::etc::{self, Sources as EtcSources, User};
@@ -16,6 +17,7 @@ use creel_net::authority::Authority;
 use creel_net::bundle;
 use creel_net::trust::Trust;
 use creel_policy::{Mode, Policy, Resolution};
+use creel_proxy::Held;
 use creel_review::{Lent, Shelf};
 use creel_types::{SandboxId, SandboxName, Size};
 use std::ffi::OsString;
@@ -44,6 +46,8 @@ pub struct Prepared {
     pub resolve: Vec<Resolution>,
     /// The policy.
     pub policy: Arc<Policy>,
+    /// What its credentials stand for.
+    pub credentials: Vec<Held>,
     /// The record.
     pub record: Arc<Record>,
     /// The sandbox's certificate authority.
@@ -82,12 +86,7 @@ pub fn prepare(mut order: Order) -> Result<(Prepared, Plan), RunError> {
     }
     let base = Base::find(order.root.clone(), &order.trust)?;
     let policy = policies::compile_for(&order.documents, &workspace, &order.resolve, base.links())?;
-    if order.command.is_empty() {
-        order.command = base.process().command().into_iter().map(OsString::from).collect();
-    }
-    if order.command.is_empty() {
-        return Err(RunError::NoCommand(base.summary()));
-    }
+    order.command = command(order.command, &base)?;
     let id = identity()?;
     let name = match &order.name {
         Some(name) => name.clone(),
@@ -98,6 +97,7 @@ pub fn prepare(mut order: Order) -> Result<(Prepared, Plan), RunError> {
     if policy.process().nested() && user.uid == 0 {
         return Err(RunError::NestedRoot);
     }
+    let credentials = credentials::find(&policy)?;
     let trust = trust(&order.trust)?;
     let authority = Authority::new(name.as_str()).map_err(RunError::Authority)?;
     let state = records::state()?;
@@ -118,7 +118,8 @@ pub fn prepare(mut order: Order) -> Result<(Prepared, Plan), RunError> {
     let libraries = if drivers { devices::libraries(Path::new("/")) } else { Vec::new() };
     let about = About { name: name.clone(), id, version: env!("CARGO_PKG_VERSION").to_owned() };
     let record = Record::create(&record_dir, about).map_err(RunError::Record)?;
-    let mut env = environment(&order, &base, &user, &name, &places);
+    let mut env =
+        environment((&order, &credentials::variables(&policy, &credentials)), &base, &user, &name, &places);
     if !libraries.is_empty() {
         devices::add_to_search(&mut env);
     }
@@ -146,6 +147,7 @@ pub fn prepare(mut order: Order) -> Result<(Prepared, Plan), RunError> {
         documents: order.documents,
         resolve: order.resolve,
         policy: Arc::new(policy),
+        credentials,
         record: Arc::new(record),
         authority: Arc::new(authority),
         trust: Arc::new(trust),
@@ -161,6 +163,15 @@ pub fn prepare(mut order: Order) -> Result<(Prepared, Plan), RunError> {
         socket: Some(socket),
     };
     Ok((prepared, plan))
+}
+
+/// The command that is given, or the one that an image names.
+fn command(given: Vec<OsString>, base: &Base) -> Result<Vec<OsString>, RunError> {
+    if !given.is_empty() {
+        return Ok(given);
+    }
+    let named: Vec<_> = base.process().command().into_iter().map(OsString::from).collect();
+    if named.is_empty() { Err(RunError::NoCommand(base.summary())) } else { Ok(named) }
 }
 
 impl Prepared {
@@ -281,7 +292,7 @@ fn trust(files: &[PathBuf]) -> Result<Trust, RunError> {
 }
 
 fn environment(
-    order: &Order,
+    (order, credentials): (&Order, &[(OsString, OsString)]),
     base: &Base,
     user: &User,
     name: &SandboxName,
@@ -294,6 +305,7 @@ fn environment(
     };
     environment::build(&EnvSources {
         operator: &|key| std::env::var_os(key),
+        credentials,
         extra: &order.env,
         home: &user.home,
         user: &user.name,

@@ -143,6 +143,8 @@ impl Warden {
         let (set_time, time) = watch::channel(prepared.policy.process().limits().time);
         let bounded = Bounded { init: pid, group: Arc::clone(&group), time: set_time };
         let change = Change::new(&prepared, cell, Arc::new(orders), (Arc::clone(&scribe), mounts, bounded));
+        // The secrets are with the exit; what stands for them is all that is needed here.
+        prepared.credentials.clear();
         let brake = Arc::new(Brake::new(pid, Arc::clone(&group), Arc::clone(&jobs)));
         let control = Control {
             jobs: Arc::clone(&jobs),

@@ -27,6 +27,8 @@ pub struct Seen {
     pub headers: Vec<(String, String)>,
     /// Length of the body.
     pub body: usize,
+    /// The body itself.
+    pub text: String,
     /// `HTTP/1.1` or `HTTP/2.0`.
     pub version: String,
 }
@@ -178,7 +180,15 @@ async fn echo(mut stream: TcpStream) -> std::io::Result<()> {
     }
 }
 
-/// `/bytes/N` answers N bytes; `/slow/N` answers N numbered lines, one each 20 ms; anything else says what it saw.
+/// Repeats what it was sent, in a field and in the body.
+fn echoed(seen: &Seen) -> Response<BoxBody> {
+    let authorization =
+        seen.headers.iter().find(|(name, _)| name == "authorization").map_or("", |(_, value)| value);
+    let text = format!("{}\nauthorization: {authorization}\n{}\n", seen.line, seen.text);
+    Response::builder().header("x-echo", authorization).body(body_for("", text)).unwrap()
+}
+
+/// `/echo` repeats the request; `/gzip` says that it is compressed; `/bytes/N` answers N bytes; `/slow/N` answers N numbered lines, one each 20 ms; anything else says what it saw.
 async fn answer(request: Request<Incoming>, log: Log) -> Result<Response<BoxBody>, Infallible> {
     let (parts, body) = request.into_parts();
     let body = body.collect().await.map(|b| b.to_bytes()).unwrap_or_default();
@@ -189,11 +199,17 @@ async fn answer(request: Request<Incoming>, log: Log) -> Result<Response<BoxBody
         host: host.unwrap_or_default(),
         headers: parts.headers.iter().map(|(k, v)| (k.to_string(), header(v))).collect(),
         body: body.len(),
+        text: String::from_utf8_lossy(&body).into_owned(),
         version: format!("{:?}", parts.version),
     };
     let text = format!("upstream saw {} {}\n", seen.version, seen.line);
+    let response = match parts.uri.path() {
+        "/echo" => echoed(&seen),
+        "/gzip" => Response::builder().header("content-encoding", "gzip").body(body_for("", text)).unwrap(),
+        path => Response::new(body_for(path, text)),
+    };
     log.lock().unwrap().push(seen);
-    Ok(Response::new(body_for(parts.uri.path(), text)))
+    Ok(response)
 }
 
 type BoxBody = http_body_util::combinators::UnsyncBoxBody<Bytes, Infallible>;

@@ -234,12 +234,12 @@ fn connection(ask: &Connect<'_>, addr: Option<std::net::IpAddr>) -> Question {
 /// Whether two rules that lead to the same place say the same. Every part is named here, so that a new one is not
 /// forgotten.
 fn same(a: &Rule, b: &Rule) -> bool {
-    let Rule { id: _, to: _, from, form, grants } = a;
+    let Rule { id: _, to: _, from, form, grants, credential } = a;
     let grants_of = |grants: &[AddressGrant]| grants.iter().map(|g| (g.net, g.ports)).collect::<Vec<_>>();
     let forms = match (form, &b.form) {
         (Form::Plain, Form::Plain) | (Form::Raw, Form::Raw) => true,
         (Form::Http { .. }, Form::Http { .. }) => *form == b.form,
         _ => false,
     };
-    forms && *from == b.from && grants_of(grants) == grants_of(&b.grants)
+    forms && *credential == b.credential && *from == b.from && grants_of(grants) == grants_of(&b.grants)
 }

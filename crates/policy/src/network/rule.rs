@@ -13,6 +13,8 @@ pub(crate) struct Rule {
     pub to: Vec<Target>,
     pub from: From,
     pub form: Form,
+    /// What is put into its requests in place of a placeholder.
+    pub credential: Option<Box<str>>,
     /// The addresses that its names may lead to although they are not public.
     pub grants: Arc<[AddressGrant]>,
 }

@@ -177,7 +177,7 @@ impl Draft {
     }
 }
 
-fn key(node: &Node, operator: &Operator, problems: &mut Problems) -> Option<Key> {
+pub(super) fn key(node: &Node, operator: &Operator, problems: &mut Problems) -> Option<Key> {
     let text = node.text().filter(|t| !t.is_empty())?;
     let variable = |name: &str| {
         name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')

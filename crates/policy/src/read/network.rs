@@ -29,6 +29,7 @@ pub(super) struct ReadRule {
     pub to: Vec<Span>,
     pub allow: Vec<Span>,
     pub deny: Vec<Span>,
+    pub credential: Option<Span>,
 }
 
 impl Draft {
@@ -81,9 +82,17 @@ impl Draft {
             (None, Some(_)) => Form::Http { allow: patterns(&allow), deny: patterns(&deny) },
         };
         let grants = grants(&to, &addresses);
-        let rule = Rule { id, to, from: From(from.map(Into::into)), form, grants };
+        let credential = node.get("credential").filter(|n| n.text().is_some_and(|t| !t.is_empty()));
+        let bound = credential.and_then(Node::text).map(Into::into);
+        let rule = Rule { id, to, from: From(from.map(Into::into)), form, credential: bound, grants };
         let places = |list: &[(Span, HttpPattern)]| list.iter().map(|(span, _)| *span).collect();
-        self.rules.push(ReadRule { rule, to: spans, allow: places(&allow), deny: places(&deny) });
+        self.rules.push(ReadRule {
+            rule,
+            to: spans,
+            allow: places(&allow),
+            deny: places(&deny),
+            credential: credential.map(|n| n.span),
+        });
     }
 
     fn name(&mut self, node: &Node, problems: &mut Problems) -> Option<RuleId> {

@@ -14,6 +14,7 @@ files that are open stay open until their holders are ended.";
 const WORK: &str =
     "As files; but to `review` and from it when the sandbox starts next: a live change is refused.";
 const RESTART: &str = "Applies when the sandbox starts next.";
+const AT_ONCE_READ: &str = "Read anew at every change; what has another shape than before is refused.";
 const CALLS: &str = "Applies to the next model call; calls under way end as they began.";
 const EXECS: &str = "Applies at once to what is executed from then on; what runs already is not ended.";
 const LIMIT: &str = "Applies at once; raising is never felt, lowering binds what is asked for from then on.";
@@ -59,6 +60,12 @@ pub(crate) const DOCUMENT: Shape = Object(&[
         Object(DEVICES),
         "Devices beside the harmless ones. What is not named is not there.",
         RESTART,
+    ),
+    field(
+        "credentials",
+        List(&Object(CREDENTIAL)),
+        "Secrets that are used for the agent, which holds a worthless placeholder of each.",
+        "Read anew at every change; one that the sandbox did not start with is refused.",
     ),
     field("network", Object(NETWORK), "Where programs may connect. What no rule admits is refused.", AT_ONCE),
     field(
@@ -210,7 +217,12 @@ const RULE: &[Field] = &[
         "Addresses and CIDR blocks that the names may lead to although they are not public.",
         AT_ONCE,
     ),
-    later("credential"),
+    field(
+        "credential",
+        Text,
+        "The credential that is put into the requests that this rule allows, where the agent wrote its placeholder. Opens TLS.",
+        "Applies to the next request, on live connections too.",
+    ),
     later("git"),
     later("mcp"),
 ];
@@ -227,6 +239,22 @@ const HTTP: &[Field] = &[
         TEXTS,
         "Requests that are refused whatever any rule allows, for this rule's targets and programs.",
         "Applies to the next request, on live connections too.",
+    ),
+];
+
+const CREDENTIAL: &[Field] = &[
+    required("name", Text, "The credential's name, once in the whole policy; rules use it.", RESTART),
+    required(
+        "secret",
+        Text,
+        "Where the secret is: env:VAR or file:PATH. Never the secret itself.",
+        AT_ONCE_READ,
+    ),
+    field(
+        "env",
+        Text,
+        "The variable that holds the placeholder inside; absent: the VAR of env:VAR.",
+        RESTART,
     ),
 ];
 

@@ -5,8 +5,8 @@ use creel_net::authority::Authority;
 use creel_net::trust::Trust;
 use creel_policy::{Document, Operator, Policy, Resolution, compile};
 use creel_proxy::{
-    ConnectionAdmitted, ConnectionEnded, DnsAsked, Exit, InForce, Journal, JournalError, Limits, Models,
-    PolicyCell, Refused, RequestAdmitted, RequestEnded, Setting, Witness,
+    Alarm, ConnectionAdmitted, ConnectionEnded, DnsAsked, Exit, InForce, Journal, JournalError, Limits,
+    Models, PolicyCell, Refused, RequestAdmitted, RequestEnded, Setting, Witness,
 };
 use creel_types::{Caller, Generation, HostName, Program};
 use http::{HeaderMap, Request, Response, StatusCode};
@@ -76,6 +76,10 @@ impl Journal for Notes {
     fn refused(&self, e: &Refused<'_>) -> Result<(), JournalError> {
         let asked = e.request.map(|asked| (asked.method, asked.target));
         self.note(format!("refused {}:{} {asked:?} {}", e.who.host, e.who.port, e.refusal.reason))
+    }
+
+    fn alarm(&self, e: &Alarm<'_>) -> Result<(), JournalError> {
+        self.note(format!("alarm {}:{} {}", e.who.host, e.who.port, e.what))
     }
 
     fn question(&self, e: &DnsAsked<'_>) -> Result<(), JournalError> {

@@ -4,11 +4,12 @@
 //! ends the conversation: whatever is asked after it fails, and the exit, which hears that, ends and the sandbox with it.
 
 use super::words::{Entered, Entry, Order, Reply};
+use crate::credentials::Sent;
 use crate::message::{self, Inbox};
 use crate::policies::Included;
 use creel_api::control::Document;
 use creel_audit::Event;
-use creel_proxy::JournalError;
+use creel_proxy::{Held, JournalError};
 use creel_types::{Generation, Secret};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -88,11 +89,12 @@ impl Conversation {
         &self,
         documents: Vec<Document>,
         included: Vec<Included>,
-        key: Option<&Secret>,
+        (key, credentials): (Option<&Secret>, Vec<Held>),
     ) -> Result<(), Unready> {
         // The exit is who uses the key; the socket is nobody else's.
         let key = key.map(|key| key.expose().to_vec());
-        match self.order(&Order::Prepare { documents, included, key })? {
+        let credentials = credentials.into_iter().map(Sent::from).collect();
+        match self.order(&Order::Prepare { documents, included, key, credentials })? {
             Reply::Ready => Ok(()),
             Reply::Failed { why, details } => Err(Unready { why, details }),
             _ => Err(Unready { why: "the exit made no sense".to_owned(), details: Vec::new() }),

@@ -8,6 +8,7 @@ use crate::policies;
 use creel_jail::exit::NotConfined;
 use creel_kernel::{Named, process};
 use creel_policy::Policy;
+use creel_proxy::Credentials;
 use creel_types::{Generation, Secret};
 use rustix::fs::{Mode, OFlags};
 use std::io;
@@ -107,10 +108,11 @@ impl Parts {
         let (mut inbox, mut ready) = (Inbox::default(), None);
         while let Some(order) = hear(&orders, &mut inbox).await? {
             let reply = match order {
-                Order::Prepare { documents, included, key } => {
+                Order::Prepare { documents, included, key, credentials } => {
                     match self.prepare(&documents, &included, key) {
-                        Ok(made) => {
-                            ready = Some(made);
+                        Ok((policy, models)) => {
+                            let held = credentials.into_iter().map(Into::into).collect();
+                            ready = Some((policy, models, Credentials::new(held)));
                             Reply::Ready
                         }
                         Err(failed) => failed,
@@ -145,9 +147,9 @@ impl Parts {
         Ok((policy, ready))
     }
 
-    fn switch(&self, to: Generation, (policy, ready): (Policy, Ready)) -> Reply {
+    fn switch(&self, to: Generation, (policy, ready, credentials): (Policy, Ready, Credentials)) -> Reply {
         self.models.put(ready);
-        self.cell.swap(to, Arc::new(policy));
+        self.cell.swap_with(to, Arc::new(policy), Arc::new(credentials));
         let judged = self.exit.rejudge();
         let line = |cut: &creel_proxy::Cut| match &cut.request {
             Some(request) => format!("cut {request} to {}: {}", cut.to, cut.why),

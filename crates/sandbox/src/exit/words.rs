@@ -1,5 +1,6 @@
 //! What the warden and the exit say to each other.
 
+use crate::credentials::Sent;
 use crate::policies::Included;
 use creel_api::control::Document;
 use creel_audit::Event;
@@ -16,6 +17,8 @@ pub enum Order {
         included: Vec<Included>,
         /// The key of the model backend, where there is one.
         key: Option<Vec<u8>>,
+        /// The policy's credentials.
+        credentials: Vec<Sent>,
     },
     /// Put in force what was made ready last, under this number.
     Switch(u64),
