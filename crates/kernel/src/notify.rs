@@ -117,6 +117,31 @@ pub fn read_memory(thread: u32, address: u64, buffer: &mut [u8]) -> Result<usize
     usize::try_from(length).map_err(|_| SysError::last("process_vm_readv", named()))
 }
 
+/// Copies whole pieces of a waiting caller's memory, each as long as `piece`, one behind the other into `buffer`: how
+/// many were copied, up to the first that cannot be read. As many as `buffer` has room for, and 1024 at most.
+pub fn read_pieces(
+    thread: u32,
+    addresses: &[u64],
+    piece: usize,
+    buffer: &mut [u8],
+) -> Result<usize, SysError> {
+    let many = addresses.len().min(1024).min(buffer.len() / piece.max(1));
+    let named = || format!("memory of {thread} in {many} places");
+    let at = |address: &u64| {
+        let from = usize::try_from(*address)
+            .map_err(|_| SysError::new("process_vm_readv", named(), Errno::FAULT))?;
+        Ok(libc::iovec { iov_base: std::ptr::without_provenance_mut(from), iov_len: piece })
+    };
+    let remote = addresses[..many].iter().map(at).collect::<Result<Vec<_>, SysError>>()?;
+    let local = libc::iovec { iov_base: buffer.as_mut_ptr().cast(), iov_len: many * piece };
+    let (to, from, length) = (&raw const local, remote.as_ptr(), many as libc::c_ulong);
+    // SAFETY: the local vector is the beginning of the live buffer, and `remote` has as many elements as is said; what
+    // they name are the other process's addresses, which the kernel checks and this process never uses.
+    let read = unsafe { libc::process_vm_readv(thread.cast_signed(), to, 1, from, length, 0) };
+    let read = usize::try_from(read).map_err(|_| SysError::last("process_vm_readv", named()))?;
+    Ok(read / piece.max(1))
+}
+
 /// A pidfd of a caller.
 #[derive(Debug)]
 pub struct Pidfd {

@@ -1,6 +1,6 @@
 //! What the proxy and the witness report, written down as events of the record.
 
-use crate::exit::afar::Conversation;
+use crate::exit::afar::{Conversation, Underway};
 use creel_audit as audit;
 use creel_audit::{Actor, Behind, Disposition, Event, Handling, Phase, Record, Target};
 use creel_proxy::{
@@ -27,6 +27,16 @@ enum Paper {
     Record(Behind),
     /// By the exit, which has the record.
     Afar(Arc<Conversation>),
+}
+
+/// What is being written down.
+pub struct Writing<'a>(Result<Underway<'a>, Result<(), JournalError>>);
+
+impl Writing<'_> {
+    /// Waits until it is written.
+    pub fn finish(self) -> Result<(), JournalError> {
+        self.0.map_or_else(|written| written, Underway::finish)
+    }
 }
 
 /// What is kept of a connection while it lasts.
@@ -263,6 +273,14 @@ impl Journal for Scribe {
 }
 
 impl Scribe {
+    /// Begins to write down that a program is about to be executed; it is written when [`Writing::finish`] returns.
+    pub fn begin_executed(&self, exec: audit::Exec) -> Writing<'_> {
+        match &self.paper {
+            Paper::Record(_) => Writing(Err(self.executed(exec))),
+            Paper::Afar(exit) => Writing(Ok(exit.begin(Event::Exec(exec)))),
+        }
+    }
+
     /// Writes down that a program is about to be executed.
     pub fn executed(&self, exec: audit::Exec) -> Result<(), JournalError> {
         self.write(&Event::Exec(exec))

@@ -21,8 +21,13 @@ pub fn encode(message: &impl Serialize) -> io::Result<Vec<u8>> {
 /// Sends a message whole, waiting where the other side is slow.
 pub fn send(stream: &UnixStream, message: &impl Serialize, fds: &[BorrowedFd<'_>]) -> io::Result<()> {
     let line = encode(message)?;
-    let (first, rest) = line.split_at(1);
-    scm::send(stream, first, fds).map_err(|e| io::Error::from(e.errno))?;
+    let mut rest = line.as_slice();
+    if !fds.is_empty() {
+        // They go with the first byte; one more write wakes whoever listens once more.
+        let (first, others) = rest.split_at(1);
+        scm::send(stream, first, fds).map_err(|e| io::Error::from(e.errno))?;
+        rest = others;
+    }
     let mut stream = stream;
     stream.write_all(rest)
 }

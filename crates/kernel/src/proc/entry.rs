@@ -53,6 +53,7 @@ impl Entry {
         let mut bytes = [0; STAT_BYTES];
         let read = rustix::io::read(&file, &mut bytes).named("read", self.name("stat"))?;
         parse_stat(self.pid, &bytes[..read])
+            .map(|(stat, _)| stat)
             .ok_or_else(|| SysError::new("read", self.name("stat"), Errno::BADMSG))
     }
 

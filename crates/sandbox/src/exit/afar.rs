@@ -17,7 +17,7 @@ use std::io;
 use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// How long an answer may take; a disk may be slow.
@@ -32,6 +32,55 @@ pub struct Conversation {
 struct Line {
     stream: UnixStream,
     inbox: Inbox,
+}
+
+impl Line {
+    /// Waits for the answer to what was sent.
+    fn answer<T: DeserializeOwned>(&mut self, sent: io::Result<()>) -> io::Result<T> {
+        let Self { stream, inbox } = self;
+        let answer = sent
+            .and_then(|()| inbox.wait(stream))
+            .and_then(|answer| answer.ok_or_else(|| io::ErrorKind::UnexpectedEof.into()));
+        if answer.is_err() {
+            let _ = stream.shutdown(Shutdown::Both);
+        }
+        // Nobody sends any over these sockets who is what he was.
+        inbox.fds.clear();
+        answer
+    }
+}
+
+/// An event on its way into the record. Nobody else is heard before its answer has come.
+pub struct Underway<'a> {
+    refusals: &'a AtomicU64,
+    line: MutexGuard<'a, Line>,
+    sent: Option<io::Result<()>>,
+}
+
+impl Underway<'_> {
+    /// Waits until it is written.
+    pub fn finish(mut self) -> Result<(), JournalError> {
+        self.wait()
+    }
+
+    fn wait(&mut self) -> Result<(), JournalError> {
+        let Some(sent) = self.sent.take() else { return Ok(()) };
+        let answer: io::Result<Entered> = self.line.answer(sent);
+        entered(answer, self.refusals)
+    }
+}
+
+impl Drop for Underway<'_> {
+    /// The answer comes, wanted or not, and must not pass for the next one's.
+    fn drop(&mut self) {
+        let _ = self.wait();
+    }
+}
+
+fn entered(answer: io::Result<Entered>, refusals: &AtomicU64) -> Result<(), JournalError> {
+    let entered = answer.map_err(|error| JournalError(format!("the exit does not answer: {error}")))?;
+    refusals.store(entered.refusals, Ordering::Relaxed);
+    entered.written.map_err(JournalError)
 }
 
 /// Why a change of policy was not made ready.
@@ -54,17 +103,8 @@ impl Conversation {
 
     fn ask<T: DeserializeOwned>(&self, question: Option<&impl Serialize>) -> io::Result<T> {
         let mut line = self.line.lock().unwrap_or_else(PoisonError::into_inner);
-        let Line { stream, inbox } = &mut *line;
-        let answer = question
-            .map_or(Ok(()), |question| message::send(stream, question, &[]))
-            .and_then(|()| inbox.wait(stream))
-            .and_then(|answer| answer.ok_or_else(|| io::ErrorKind::UnexpectedEof.into()));
-        if answer.is_err() {
-            let _ = stream.shutdown(Shutdown::Both);
-        }
-        // Nobody sends any over these sockets who is what he was.
-        inbox.fds.clear();
-        answer
+        let sent = question.map_or(Ok(()), |question| message::send(&line.stream, question, &[]));
+        line.answer(sent)
     }
 
     fn order(&self, order: &Order) -> Result<Reply, Unready> {
@@ -128,11 +168,14 @@ impl Conversation {
     }
 
     fn enter(&self, entry: &Entry) -> Result<(), JournalError> {
-        let entered: Entered = self
-            .ask(Some(entry))
-            .map_err(|error| JournalError(format!("the exit does not answer: {error}")))?;
-        self.refusals.store(entered.refusals, Ordering::Relaxed);
-        entered.written.map_err(JournalError)
+        entered(self.ask(Some(entry)), &self.refusals)
+    }
+
+    /// Hands an event over to be written down, and does not wait for it.
+    pub fn begin(&self, event: Event) -> Underway<'_> {
+        let line = self.line.lock().unwrap_or_else(PoisonError::into_inner);
+        let sent = message::send(&line.stream, &Entry::Event(Box::new(event)), &[]);
+        Underway { refusals: &self.refusals, line, sent: Some(sent) }
     }
 
     /// How much the exit had refused when it answered last.

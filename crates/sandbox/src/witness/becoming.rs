@@ -34,11 +34,26 @@ pub fn lives(identity: proc::Identity) -> bool {
     proc::stat(identity.pid).is_ok_and(|stat| stat.identity == identity)
 }
 
+/// Who asks for an `execve`, and where from.
+pub struct Asking<'a> {
+    /// The call.
+    pub call: &'a Call,
+    /// The process of the thread that calls, as it was found out while the call waited.
+    pub process: u32,
+    /// Its root.
+    pub ground: Option<&'a Ground>,
+}
+
 /// Gathers what the call announces; `None` when its process has gone. `own` is Creel's own executable, as long as
-/// only init runs it.
-pub fn announced(call: &Call, init: u32, own: Option<FileId>) -> Option<Announced> {
+/// only init runs it; `parent` looks at a parent by its number.
+pub fn announced(
+    Asking { call, process, ground }: &Asking<'_>,
+    init: u32,
+    own: Option<FileId>,
+    parent: impl FnOnce(u32) -> Option<Member>,
+) -> Option<Announced> {
     let at = proc::now();
-    let stat = proc::stat(proc::process_of(call.thread).ok()?).ok()?;
+    let (stat, threads) = proc::stat_and_threads(*process).ok()?;
     // Of the thread that calls: the process's own entry is empty once its first thread has ended.
     let executable = executable(call.thread);
     let ordered = stat.parent == init
@@ -46,28 +61,30 @@ pub fn announced(call: &Call, init: u32, own: Option<FileId>) -> Option<Announce
             Ok(file) => Some(*file) == own,
             Err(error) => error.kind() == io::ErrorKind::PermissionDenied,
         };
-    let ground = Ground::of(call.thread);
     let envp = call.args[if i64::from(call.number) == seccomp::EXECVEAT { 3 } else { 2 }];
     let mut memory = Memory::of(call.thread);
-    let code = if ordered { None } else { environment::brought_in(&mut memory, envp, ground.as_ref()) };
-    let becoming = match (&code, &ground) {
+    let code = if ordered { None } else { environment::brought_in(&mut memory, envp, *ground) };
+    let becoming = match (&code, ground) {
         (Some(_), Some(ground)) => becoming(&mut memory, call, ground),
         _ => Becoming::Anything,
     };
     let process = Member { stat, executable: executable.ok() };
-    let parent = proc::stat(stat.parent).ok().map(member);
-    let (elders, threads) = elders(stat.identity.pid);
+    let parent = parent(stat.parent);
+    // Its only thread waits here, so it makes neither threads nor children meanwhile.
+    let threads = threads != 1;
+    let elders = elders(stat.identity.pid, threads);
     Some(Announced { process, parent, ordered, code, becoming, elders, threads, at })
 }
 
-/// Those that descend from the process, and whether it has several threads.
-fn elders(pid: u32) -> (Elders, bool) {
-    let threads = proc::threads(pid).map_or(true, |threads| threads.len() > 1);
-    let elders = match proc::descendants(pid, MOST_ELDERS) {
+/// Those that descend from the process.
+fn elders(pid: u32, threads: bool) -> Elders {
+    if !threads && proc::is_childless(pid) {
+        return Elders::default();
+    }
+    match proc::descendants(pid, MOST_ELDERS) {
         Some(known) => Elders { known, more: false },
         None => Elders { more: true, ..Elders::default() },
-    };
-    (elders, threads)
+    }
 }
 
 /// The files that the call may lead to.
@@ -98,10 +115,10 @@ mod tests {
     #[test]
     fn a_process_that_has_children_has_elders() {
         let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
-        let (found, threads) = elders(std::process::id());
+        let found = elders(std::process::id(), true);
         let _ = child.kill();
         assert!(found.known.iter().any(|identity| identity.pid == child.id()) && !found.more);
-        assert!(threads, "a test runs in a thread of its own");
+        assert!(!proc::is_childless(0), "nobody's children cannot be told");
         assert!(lives(*found.known.iter().find(|identity| identity.pid == child.id()).unwrap()));
         child.wait().unwrap();
         assert!(!found.known.iter().any(|i| i.pid == child.id() && lives(*i)));

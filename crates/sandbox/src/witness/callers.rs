@@ -9,12 +9,12 @@
 //! `execve` changes besides is not kept here: code that it brings in is told by [`Lineage`] and code that is mapped by
 //! [`Code`], at every connection.
 
-use super::becoming;
+use super::becoming::{self, Asking};
 use super::code::Code;
 use super::digests::{Digests, State};
 use super::environment;
 use super::lineage::{Announced, Lineage, Member};
-use creel_kernel::notify::{self, Call, Pidfd};
+use creel_kernel::notify::{self, Pidfd};
 use creel_kernel::proc::{self, Entry, Identity, Stat};
 use creel_types::{Caller, Program};
 use rustix::event::PollFd;
@@ -50,6 +50,8 @@ impl Thread {
 struct Process {
     entry: Entry,
     stat: Stat,
+    /// Whether that was read just now, and not yet used.
+    fresh: bool,
     /// Its parent, once that was seen.
     parent: Option<Identity>,
     executable: State,
@@ -135,7 +137,14 @@ impl Callers {
 
     /// Who the thread is. Foreign code is not looked for.
     pub fn of(&mut self, thread: u32) -> Arc<Caller> {
-        let Some(process) = self.process_of(thread) else { return Arc::new(Caller::UNKNOWN) };
+        match self.process_of(thread) {
+            Some(process) => self.of_process(process),
+            None => Arc::new(Caller::UNKNOWN),
+        }
+    }
+
+    /// The same of a process.
+    pub fn of_process(&mut self, process: u32) -> Arc<Caller> {
         if let Some(known) = self.processes.get(&process)
             && let Some(caller) = &known.caller
             && known.holds()
@@ -155,14 +164,29 @@ impl Callers {
     /// What stays possible: code that another thread loads between this look and the connection, and code that has
     /// hidden its mapping before it (see `environment` for what is done against that).
     pub fn searched(&mut self, thread: u32) -> Arc<Caller> {
-        let process = self.process_of(thread);
-        Arc::new(process.map_or(Caller::UNKNOWN, |process| self.find_out(process, true)))
+        match self.process_of(thread) {
+            Some(process) => self.searched_process(process),
+            None => Arc::new(Caller::UNKNOWN),
+        }
+    }
+
+    /// The same of a process.
+    pub fn searched_process(&mut self, process: u32) -> Arc<Caller> {
+        Arc::new(self.find_out(process, true))
     }
 
     /// What is about to be executed; to be given back through [`Callers::note`] when the call still waits then.
-    pub fn announced(&self, call: &Call) -> Option<Announced> {
+    pub fn announced(&mut self, asking: &Asking<'_>) -> Option<Announced> {
         let own = self.digests.own().filter(|own| !self.lineage.is_tainted(Some(*own)));
-        becoming::announced(call, self.init, own)
+        becoming::announced(asking, self.init, own, |parent| self.member_of(parent))
+    }
+
+    /// A process as it is now.
+    fn member_of(&mut self, pid: u32) -> Option<Member> {
+        if self.look(pid) {
+            return self.processes.get(&pid).map(Process::member);
+        }
+        proc::stat(pid).ok().map(becoming::member)
     }
 
     /// Remembers what is about to be executed.
@@ -183,9 +207,8 @@ impl Callers {
         self.lineage.found(process, &code);
     }
 
-    /// Forgets the thread's process: it is about to become another program.
-    pub fn forget(&mut self, thread: u32) {
-        let process = self.process_of(thread).unwrap_or(thread);
+    /// Forgets a process: it is about to become another program.
+    pub fn forget(&mut self, process: u32) {
         self.threads.retain(|_, known| known.process != process);
         self.processes.remove(&process);
     }
@@ -261,7 +284,8 @@ impl Callers {
         {
             return Some(seen.pid);
         }
-        let now = self.processes.get(&pid)?.entry.stat().ok()?;
+        let known = self.processes.get_mut(&pid)?;
+        let now = if std::mem::take(&mut known.fresh) { known.stat } else { known.entry.stat().ok()? };
         let parent = Some(now.parent).filter(|&parent| parent != 0 && self.look(parent))?;
         let identity = self.processes.get(&parent)?.stat.identity;
         let known = self.processes.get_mut(&pid)?;
@@ -306,7 +330,7 @@ impl Callers {
             self.digests.of(&file)
         });
         let program = Program { pid, path, digest, foreign_code: None };
-        Ok(Process { entry, stat, parent: None, executable, program, caller: None })
+        Ok(Process { entry, stat, fresh: true, parent: None, executable, program, caller: None })
     }
 }
 

@@ -62,6 +62,7 @@ pub fn brought_in(memory: &mut Memory, envp: u64, ground: Option<&Ground>) -> Op
     if !whole {
         return unknown();
     }
+    memory.gather(&pointers);
     for pointer in pointers {
         // Long enough for the longest name; most variables end here.
         let Some(start) = memory.string(pointer, 16) else { return unknown() };

@@ -3,15 +3,16 @@
 //! The kernel reads the same memory again afterwards, so this is a record of what was asked and not a judgement of
 //! what will run. What runs is known when it acts: the executable of a caller is read from the kernel.
 
-use super::digests::Digests;
+use super::digests::{Digests, State};
+use super::ground::Ground;
 use super::memory::Memory;
 use creel_audit::{Argv, Disposition, Exec, Program};
 use creel_kernel::notify::Call;
 use creel_kernel::seccomp;
-use creel_types::{Caller, Generation};
-use rustix::fs::{Mode, OFlags, ResolveFlags, open, openat2};
+use creel_types::{Caller, Digest, Generation};
+use rustix::fs::{FileType, Mode, OFlags, ResolveFlags, Stat, fstat, open};
 use std::ffi::OsString;
-use std::fs::File;
+use std::os::fd::AsRawFd;
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
@@ -24,16 +25,15 @@ const ARGUMENT_BYTES: usize = 2048;
 /// Reads the call; `None` when the caller's memory cannot be read, because then the kernel cannot either.
 pub fn read(
     (call, memory): (&Call, &mut Memory),
+    ground: Option<&Ground>,
     caller: &Caller,
     digests: &mut Digests,
     generation: Generation,
 ) -> Option<Exec> {
     let asked = asked(memory, call)?;
     let cwd = working_directory(call.thread);
-    let (path, digest) = match resolve(call.thread, &asked) {
-        Some((path, file)) => (path, file.and_then(|file| digests.of(&file))),
-        None => (asked, None),
-    };
+    let found = ground.and_then(|ground| resolve(ground, &asked, digests));
+    let (path, digest) = found.unwrap_or((asked, None));
     let parents = caller.chain.clone();
     let program = creel_types::Program {
         pid: caller.program().map_or(call.thread, |p| p.pid),
@@ -89,6 +89,7 @@ pub fn asked(memory: &mut Memory, call: &Call) -> Option<PathBuf> {
     Some(match (directory, path.as_os_str().is_empty()) {
         (Some(directory), true) => directory,
         (Some(directory), false) => directory.join(path),
+        (None, false) if path.is_absolute() => path,
         (None, _) => working_directory(call.thread).join(path),
     })
 }
@@ -104,21 +105,19 @@ fn descriptor_path(call: &Call) -> Option<PathBuf> {
     std::fs::read_link(format!("/proc/{}/fd/{number}", call.thread)).ok()
 }
 
-/// The file behind a path as the caller's own root shows it, with its true name.
-fn resolve(thread: u32, path: &Path) -> Option<(PathBuf, Option<File>)> {
-    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let root = open(format!("/proc/{thread}/root"), flags, Mode::empty()).ok()?;
-    let relative = path.strip_prefix("/").unwrap_or(path);
-    let reading = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-    let file = openat2(&root, relative, OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), ResolveFlags::IN_ROOT)
-        .ok()?;
-    use std::os::fd::AsRawFd;
+/// The true name of the file behind a path as the caller's own root shows it, and its digest.
+fn resolve(ground: &Ground, path: &Path, digests: &mut Digests) -> Option<(PathBuf, Option<Digest>)> {
+    let file = ground.open(path, OFlags::empty(), ResolveFlags::empty()).ok()?;
     let own = format!("/proc/self/fd/{}", file.as_raw_fd());
     let path = std::fs::read_link(&own).ok()?;
-    let regular = rustix::fs::fstat(&file)
-        .is_ok_and(|stat| rustix::fs::FileType::from_raw_mode(stat.st_mode).is_file());
-    let file = if regular { open(own, reading, Mode::empty()).ok().map(File::from) } else { None };
-    Some((path, file))
+    let regular = |stat: &Stat| FileType::from_raw_mode(stat.st_mode).is_file();
+    let digest = fstat(&file).ok().filter(regular).and_then(|stat| {
+        digests.known(State::of(&stat)).or_else(|| {
+            let reading = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+            digests.of(&open(own, reading, Mode::empty()).ok()?.into())
+        })
+    });
+    Some((path, digest))
 }
 
 fn arguments(memory: &mut Memory, address: u64) -> Vec<OsString> {
@@ -162,8 +161,10 @@ mod tests {
 
     #[test]
     fn a_path_is_resolved_to_its_true_name() {
-        let (path, file) = resolve(std::process::id(), Path::new("/bin/sh")).unwrap();
+        let (ground, mut digests) = (Ground::of(std::process::id()).unwrap(), Digests::default());
+        let (path, digest) = resolve(&ground, Path::new("/bin/sh"), &mut digests).unwrap();
         assert_eq!(path, Path::new("/bin/sh").canonicalize().unwrap());
-        assert!(file.is_some());
+        assert!(digest.is_some());
+        assert_eq!(resolve(&ground, Path::new("/bin/sh"), &mut digests), Some((path, digest)));
     }
 }

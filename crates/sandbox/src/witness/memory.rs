@@ -7,6 +7,8 @@ use std::ops::ControlFlow;
 const PAGE: usize = 4096;
 /// How many pages of one caller are read at most.
 const MOST_PAGES: usize = 1024;
+/// How many pages are read at once.
+const MOST_AT_ONCE: usize = 32;
 
 /// The memory of the process that a thread belongs to, as it was when each page was first asked for. Ask the
 /// listener whether the call still waits before believing it.
@@ -61,6 +63,19 @@ impl Memory {
             at = at.saturating_add(8);
         }
         (found, whole)
+    }
+
+    /// Reads the pages in which these strings begin, many at a time, where they can be read.
+    pub fn gather(&mut self, pointers: &[u64]) {
+        let mut pages: Vec<u64> = pointers.iter().map(|pointer| pointer - pointer % PAGE as u64).collect();
+        pages.sort_unstable();
+        pages.dedup();
+        pages.retain(|page| !self.pages.contains_key(page));
+        pages.truncate(MOST_AT_ONCE.min(MOST_PAGES.saturating_sub(self.pages.len())));
+        let mut bytes = vec![0; pages.len() * PAGE];
+        let read = notify::read_pieces(self.thread, &pages, PAGE, &mut bytes).unwrap_or(0);
+        self.pages
+            .extend(pages.iter().take(read).zip(bytes.chunks(PAGE)).map(|(page, b)| (*page, b.to_vec())));
     }
 
     /// Whether no more pages are read.
@@ -128,6 +143,22 @@ mod tests {
         assert_eq!((text.bytes.len(), text.whole), (2 * PAGE, false));
         assert_eq!(memory.string(8, 100), None);
         assert_eq!(memory.string(c"".as_ptr() as u64, 100).unwrap(), Text { bytes: vec![], whole: true });
+    }
+
+    #[test]
+    fn pages_that_are_gathered_are_those_that_are_read() {
+        let long = vec![b'x'; 4 * PAGE];
+        let at = |page: usize| long.as_ptr() as u64 + (page * PAGE) as u64;
+        for pointers in [vec![at(0), at(1), at(1) + 7], vec![8, at(0)], vec![at(0), u64::MAX], vec![]] {
+            let (mut gathered, mut single) = (Memory::of(std::process::id()), Memory::of(std::process::id()));
+            gathered.gather(&pointers);
+            for pointer in pointers {
+                assert_eq!(gathered.string(pointer, 99), single.string(pointer, 99), "{pointer:#x}");
+            }
+        }
+        let mut gathered = Memory::of(std::process::id());
+        gathered.gather(&[at(0), at(1), at(2)]);
+        assert_eq!(gathered.pages.len(), 3);
     }
 
     #[test]

@@ -25,10 +25,11 @@ mod wanted;
 use crate::exit::caller::About;
 use crate::exit::notes::Sender;
 use crate::journal::Scribe;
+use becoming::Asking;
 use callers::Callers;
 use creel_audit::Exec;
 use creel_kernel::notify::{Answer, Call, Listener};
-use creel_kernel::seccomp;
+use creel_kernel::{proc, seccomp};
 use creel_net::synthetic;
 use creel_policy::{Connect, Mode, Policy};
 use creel_proxy::{InForce, Journal, PolicyCell, Refused, Who};
@@ -238,32 +239,45 @@ impl Server {
 
     fn execute(&mut self, call: &Call) -> Result<Option<Box<Judged>>, Errno> {
         let now = Arc::clone(&self.cell.load());
+        // Found out anew while the call waits, and good for as long.
+        let process = proc::process_of(call.thread).map_err(|_| Errno::SRCH)?;
         let caller = if now.policy.process().exec_wants_parents() {
-            self.callers.searched(call.thread)
+            self.callers.searched_process(process)
         } else {
-            self.callers.of(call.thread)
+            self.callers.of_process(process)
         };
-        let announced = self.callers.announced(call);
+        let ground = Ground::of(call.thread);
         let mut memory = Memory::of(call.thread);
-        let event = execution::read((call, &mut memory), &caller, self.callers.digests(), now.generation);
+        let read = (call, &mut memory);
+        let mut event =
+            execution::read(read, ground.as_ref(), &caller, self.callers.digests(), now.generation);
+        let judges = now.policy.judges_exec();
+        // What nobody judges is written down while the rest is looked at.
+        let scribe = Arc::clone(&self.scribe);
+        let waits = self.listener.still_waits(call);
+        let writing = event.take_if(|_| waits && !judges).map(|event| scribe.begin_executed(event));
+        let announced = self.callers.announced(&Asking { call, process, ground: ground.as_ref() });
         let ordered = event.is_none() && announced.as_ref().is_some_and(|announced| announced.ordered);
-        let judges = now.policy.judges_exec() && !ordered;
+        let judges = judges && !ordered;
         let launch = judges.then(|| Launch::of((call, &mut memory), self.callers.digests()));
-        let ground = judges.then(|| Ground::of(call.thread)).flatten();
-        self.callers.forget(call.thread);
+        let ground = ground.filter(|_| judges);
+        self.callers.forget(process);
         // Else the number may be another's by now, and what was read of it that one's.
         if !self.listener.still_waits(call) {
             return Err(Errno::SRCH);
         }
         // What is not remembered would pass for a program that never executed anything.
         self.callers.note(announced.ok_or(Errno::AGAIN)?);
+        if let Some(writing) = writing {
+            return writing.finish().map(|()| None).map_err(|_| Errno::IO);
+        }
         match (event, launch, ground) {
             (Some(event), Some(launch), Some(ground)) => {
                 self.allowed(&now.policy, (call, event), (launch, &ground), caller)
             }
             // What cannot be read cannot be judged.
             (_, Some(_), _) => Err(Errno::FAULT),
-            (Some(event), None, _) => self.scribe.executed(event).map(|()| None).map_err(|_| Errno::IO),
+            (Some(_), None, _) => Err(Errno::SRCH),
             (None, None, _) => self.carry_out(call, &now).map(|()| None),
         }
     }
