@@ -17,6 +17,7 @@ process:
   limits: { cpus: 1.5, time: 8h }
   exec: { allow: [\"/usr/bin/*\", { run: /bin/sh -c *, from: [\"tree:/usr/bin/npm\"] }], deny: [/usr/bin/sudo] }
 devices: { gpu: [0] }
+credentials: [{ name: tracker, secret: \"env:TRACKER_TOKEN\" }]
 network:
   deny: [\"*.paste.com\"]
   rules:
@@ -24,6 +25,7 @@ network:
     - { name: guard, to: [\"**\"], http: { deny: [\"TRACE /**\"] } }
     - { name: pypi, to: [pypi.org, files.pythonhosted.org], http: { allow: [\"GET /**\"] } }
     - { name: wide, to: [\"**.paste.com\"] }
+    - { name: issues, to: [tracker.acme.dev], credential: tracker }
     - { name: db, to: [\"db.acme.dev:5432\"], raw: true, addresses: [10.1.0.0/16] }
 inference:
   backends: [{ name: acme, base_url: \"https://models.acme.dev/v1\", key: \"env:ACME_KEY\" }]

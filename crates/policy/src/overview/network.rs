@@ -31,12 +31,16 @@ fn reached(rule: &Rule, places: &Places) -> Row {
     };
     let what = rule.to.iter().map(|t| &*t.written).collect::<Vec<_>>().join(" ");
     let mut how = match &rule.form {
+        Form::Plain if rule.credential.is_some() => "every HTTP request".to_owned(),
         Form::Plain => "TLS that nobody opens, and every HTTP request".to_owned(),
         Form::Raw => "any bytes, which nobody looks at".to_owned(),
         Form::Http { allow, deny } if allow.is_empty() => format!("refuses {}", list(deny)),
         Form::Http { allow, deny } if deny.is_empty() => list(allow),
         Form::Http { allow, deny } => format!("{}; never {}", list(allow), list(deny)),
     };
+    if let Some(name) = &rule.credential {
+        how += &format!("; with the credential {name}");
+    }
     how += &format!("; {}", rule.from.in_words());
     let named: Vec<String> = rule.grants.iter().map(|grant| grant.net.to_string()).collect();
     if !named.is_empty() {
@@ -54,7 +58,7 @@ pub(super) fn send(policy: &Policy, places: &Places) -> Vec<Row> {
     let mut rows: Vec<Row> = rules
         .map(|rule| {
             let what = rule.to.iter().map(|t| &*t.written).collect::<Vec<_>>().join(" ");
-            Row::by(what, carried(&rule.form), &Statement::Rule(rule.id.clone()), places)
+            Row::by(what, carried(rule), &Statement::Rule(rule.id.clone()), places)
         })
         .collect();
     for backend in policy.inference.backends().iter().filter(|_| policy.inference.is_served()) {
@@ -64,9 +68,10 @@ pub(super) fn send(policy: &Policy, places: &Places) -> Vec<Row> {
     rows
 }
 
-fn carried(form: &Form) -> String {
-    let Form::Http { allow, .. } = form else {
-        return match form {
+fn carried(rule: &Rule) -> String {
+    let Form::Http { allow, .. } = &rule.form else {
+        return match rule.form {
+            Form::Plain if rule.credential.is_some() => "anything, in requests".to_owned(),
             Form::Raw => "anything, unseen".to_owned(),
             _ => "anything, within TLS that nobody opens".to_owned(),
         };
