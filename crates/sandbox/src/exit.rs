@@ -98,8 +98,9 @@ impl Parts {
         let trust = Arc::clone(&prepared.trust);
         let outward =
             Outward::new(Arc::clone(cell), Arc::clone(&trust), Arc::clone(&resolver), limits.clone());
-        let models = Arc::new(Switch::new(Arc::new(outward), Arc::clone(cell), Arc::clone(scribe)));
-        models.put(models.prepare(&prepared.policy, models::find_key(&prepared.policy)?)?);
+        let models = Arc::new(Switch::new(Arc::new(outward), Arc::clone(scribe)));
+        let ready = models.prepare(&prepared.policy, models::find_key(&prepared.policy)?)?;
+        models.put(ready, cell.generation());
         let credentials = Arc::new(Credentials::new(prepared.credentials.clone()));
         cell.swap_with(cell.generation(), Arc::clone(&prepared.policy), credentials);
         let witness = Arc::new(witness);

@@ -7,13 +7,14 @@ use creel_inference::{
     Backend, BackendError, BackendRef, Body, Call, Routes, Speaks, Upstream, UpstreamError,
 };
 use creel_policy::{Api, BaseUrl, Key, Policy};
-use creel_proxy::{self as proxy, CallContext, Called, Outward, PolicyCell};
-use creel_types::{Host, Secret};
+use creel_proxy::{self as proxy, CallContext, Called, Outward};
+use creel_types::{Generation, Host, Secret};
 use futures_util::future::BoxFuture;
 use http::{Request, Response, StatusCode};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Why the policy's models cannot be served.
 #[derive(Debug, thiserror::Error)]
@@ -45,22 +46,27 @@ pub enum ModelsError {
 pub struct Switch {
     now: ArcSwap<Option<creel_inference::Models>>,
     outward: Arc<Outward>,
-    cell: Arc<PolicyCell>,
     scribe: Arc<Scribe>,
 }
 
 /// Models that are ready to be put in force.
-pub struct Ready(Option<creel_inference::Models>);
+#[derive(Default)]
+pub struct Ready {
+    models: Option<creel_inference::Models>,
+    /// The number of the policy that they are of, once it is in force. Calls under way end on the models that they began
+    /// on, and are recorded with it.
+    generation: Arc<AtomicU64>,
+}
 
 impl Switch {
     /// Serves no model yet.
-    pub fn new(outward: Arc<Outward>, cell: Arc<PolicyCell>, scribe: Arc<Scribe>) -> Self {
-        Self { now: ArcSwap::from_pointee(None), outward, cell, scribe }
+    pub fn new(outward: Arc<Outward>, scribe: Arc<Scribe>) -> Self {
+        Self { now: ArcSwap::from_pointee(None), outward, scribe }
     }
 
     /// Makes the models of `policy` ready, with the key from [`find_key`].
     pub fn prepare(&self, policy: &Policy, key: Option<Secret>) -> Result<Ready, ModelsError> {
-        let Some((found, asked)) = served(policy) else { return Ok(Ready(None)) };
+        let Some((found, asked)) = served(policy) else { return Ok(Ready::default()) };
         let base = found.base_url.to_string().parse()?;
         let speaks = match found.api {
             Api::OpenAi => Speaks::OpenAi,
@@ -68,20 +74,23 @@ impl Switch {
             Api::Auto => Speaks::Both,
         };
         let backend = Backend::new(&found.name, base, speaks, key.as_ref())?;
-        let (cell, scribe) = (Arc::clone(&self.cell), Arc::clone(&self.scribe));
+        let (generation, scribe) = (Arc::<AtomicU64>::default(), Arc::clone(&self.scribe));
+        let made = Arc::clone(&generation);
         let told = move |call: &Call| {
-            let event = call.record(cell.generation().0, None);
+            let event = call.record(made.load(Ordering::Relaxed), None);
             let _ = scribe.called(event); // a broken record stops the next admission
         };
         let (outward, place) = (Arc::clone(&self.outward), found.base_url.clone());
         let upstream = Arc::new(ThroughTheExit { outward, place });
         let routes = Routes::to(Arc::new(backend), asked);
-        Ok(Ready(Some(creel_inference::Models::new(routes, upstream, Arc::new(told)))))
+        let models = Some(creel_inference::Models::new(routes, upstream, Arc::new(told)));
+        Ok(Ready { models, generation })
     }
 
-    /// Puts them in force.
-    pub fn put(&self, ready: Ready) {
-        self.now.store(Arc::new(ready.0));
+    /// Puts them in force, with the policy of this number.
+    pub fn put(&self, ready: Ready, of: Generation) {
+        ready.generation.store(of.0, Ordering::Relaxed);
+        self.now.store(Arc::new(ready.models));
     }
 }
 

@@ -206,7 +206,38 @@ fn a_key_goes_to_no_other_place_when_its_backend_moves_under_a_call() {
         format!("inference:\n  backends:\n    - {backend}\n  models: {{ default: [acme/small] }}")
     };
     let scene = Scene::new().variable("OLD_KEY", "sk-of-the-old-place").policy(&at(&old, "env:OLD_KEY"));
-    let script = r#"
+    let running = scene.start(&["/usr/bin/env", "python3", "-c", HELD_BACK]);
+    wait_until("the call to have begun", || scene.workspace().join("begun").exists());
+    let moved = scene.write_policy("moved.yaml", &at(&new, "none"));
+    scene.verb(&["policy", "set", &scene.name, moved.to_str().unwrap()]).ok();
+    fs::write(scene.workspace().join("moved"), "").unwrap();
+    let shown = running.finish();
+    assert_eq!(new.seen(), [], "{shown:?}");
+    assert!(shown.stdout.starts_with("HTTP/1.1 502"), "{shown:?}");
+}
+
+#[test]
+fn a_call_is_recorded_with_the_policy_that_it_began_under() {
+    let upstream = Upstream::start(&["models.test"]);
+    let backend =
+        format!("{{ name: acme, base_url: \"http://{}/v1\", key: none, api: openai }}", upstream.plain);
+    let policy = format!("inference:\n  backends:\n    - {backend}\n  models: {{ default: [\"acme/*\"] }}");
+    let scene = Scene::new().policy(&policy);
+    let running = scene.start(&["/usr/bin/env", "python3", "-c", HELD_BACK]);
+    wait_until("the call to have begun", || scene.workspace().join("begun").exists());
+    let same = scene.write_policy("same.yaml", &policy);
+    scene.verb(&["policy", "set", &scene.name, same.to_str().unwrap()]).ok();
+    fs::write(scene.workspace().join("moved"), "").unwrap();
+    let shown = running.finish();
+    assert!(shown.stdout.starts_with("HTTP/1.1 200"), "{shown:?}");
+    let events = scene.events();
+    let calls: Vec<_> = events.iter().map(|e| &e["unmapped"]["creel"]["model_call"]).collect();
+    let call = calls.iter().find(|call| !call.is_null()).expect("the call is there");
+    assert_eq!(call["generation"], 1, "{call}");
+}
+
+/// A model call whose body waits for a file to appear.
+const HELD_BACK: &str = r#"
 import os, socket, time
 body = b'{"messages":[],"model":"x"}'
 s = socket.create_connection(("inference.local", 80))
@@ -218,12 +249,3 @@ while not os.path.exists("moved"): time.sleep(0.02)
 s.sendall(body[10:])
 print(s.recv(4096).split(b"\r\n")[0].decode(), flush=True)
 "#;
-    let running = scene.start(&["/usr/bin/env", "python3", "-c", script]);
-    wait_until("the call to have begun", || scene.workspace().join("begun").exists());
-    let moved = scene.write_policy("moved.yaml", &at(&new, "none"));
-    scene.verb(&["policy", "set", &scene.name, moved.to_str().unwrap()]).ok();
-    fs::write(scene.workspace().join("moved"), "").unwrap();
-    let shown = running.finish();
-    assert_eq!(new.seen(), [], "{shown:?}");
-    assert!(shown.stdout.starts_with("HTTP/1.1 502"), "{shown:?}");
-}

@@ -148,7 +148,7 @@ impl Parts {
     }
 
     fn switch(&self, to: Generation, (policy, ready, credentials): (Policy, Ready, Credentials)) -> Reply {
-        self.models.put(ready);
+        self.models.put(ready, to);
         self.cell.swap_with(to, Arc::new(policy), Arc::new(credentials));
         let judged = self.exit.rejudge();
         let line = |cut: &creel_proxy::Cut| match &cut.request {
