@@ -124,7 +124,11 @@ impl<H: Home> http_body::Body for Answer<H> {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.after.is_none() && self.body.is_end_stream()
+        // An end that was found while joining is the end, also for who does not ask again.
+        match &self.after {
+            None => self.body.is_end_stream(),
+            Some(next) => next.is_none(),
+        }
     }
 
     fn size_hint(&self) -> SizeHint {

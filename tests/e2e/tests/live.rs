@@ -234,6 +234,7 @@ fn a_call_is_recorded_with_the_policy_that_it_began_under() {
     let calls: Vec<_> = events.iter().map(|e| &e["unmapped"]["creel"]["model_call"]).collect();
     let call = calls.iter().find(|call| !call.is_null()).expect("the call is there");
     assert_eq!(call["generation"], 1, "{call}");
+    assert_eq!((&call["complete"], &call["failure"]), (&true.into(), &serde_json::Value::Null), "{call}");
 }
 
 /// A model call whose body waits for a file to appear.

@@ -11,7 +11,7 @@ use creel_policy::BaseUrl;
 use creel_proxy::{CallContext, Called, Limits, Models, Outward, PolicyCell};
 use creel_types::Generation;
 use http::{Request, Response, StatusCode};
-use http_body::Frame;
+use http_body::{Body as _, Frame};
 use http_body_util::BodyExt;
 use std::sync::Arc;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -210,4 +210,16 @@ async fn a_call_goes_to_the_place_that_it_was_made_for_or_nowhere() {
     let moved = outward.call(("local", &place), post(body::empty())).await.unwrap_err();
     assert_eq!(moved.to_string(), "backend `local` is another place since the policy changed; call again");
     assert_eq!((old.connections(), new.connections()), (0, 0));
+}
+
+/// The engine does not ask for more once it has all the bytes of a stated length.
+#[tokio::test]
+async fn an_answer_of_a_stated_length_is_over_with_its_last_byte() {
+    let server = servers::http().await;
+    let (outward, place, _) = outward(server.addr);
+    let asked = Request::get("/v1/models").body(body::empty()).unwrap();
+    let mut body = outward.call(("local", &place), asked).await.unwrap().into_body();
+    let length = body.size_hint().exact().unwrap();
+    let said = next(&mut body).await.unwrap().unwrap();
+    assert_eq!((said.len() as u64, body.is_end_stream()), (length, true));
 }
