@@ -6,7 +6,7 @@ use clap::{Args, Parser, Subcommand};
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-pub use policy::{Diff, Explain, Fmt, Overview, Test};
+pub use policy::{Diff, Explain, Fmt, Overview, Prove, Test};
 
 /// Runs autonomous agents as contained workloads.
 #[derive(Debug, Parser)]
@@ -387,6 +387,8 @@ pub enum Policy {
     Test(Test),
     /// Compare what two policies mean: what becomes allowed, what becomes denied, each with an example
     Diff(Diff),
+    /// Prove that a policy never allows something, or show what it allows
+    Prove(Prove),
     /// Lay policy documents out in the one way there is, with their comments
     Fmt(Fmt),
     /// Put another policy in force in a running sandbox, all or nothing

@@ -10,6 +10,9 @@ mod network;
 mod programs;
 mod text;
 
+pub(crate) use network::ports;
+pub(crate) use programs::names;
+
 use crate::{Mode, Place, Places, Policy, Question, TooLarge};
 use serde::Serialize;
 use std::collections::HashMap;

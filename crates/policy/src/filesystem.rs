@@ -1,7 +1,7 @@
 //! Which files exist for a sandbox, and what it may do with them.
 
 use crate::pattern::PathPattern;
-use creel_types::SandboxName;
+use creel_types::{SYSTEM_DIRECTORIES, SandboxName};
 use std::path::{Path, PathBuf};
 
 /// What may be done with a path.
@@ -114,6 +114,19 @@ impl Filesystem {
     /// say the same place, the path is the more specific. `None` when nothing grants it.
     pub fn access(&self, path: &Path) -> Option<Access> {
         self.deciding(path).map(|(_, access)| access)
+    }
+
+    /// The same with what every sandbox sees of the system, whatever a policy says.
+    pub(crate) fn with_system(&self) -> Self {
+        let mut seen = self.clone();
+        for name in SYSTEM_DIRECTORIES.iter().chain(&["etc"]) {
+            let path = Path::new("/").join(name);
+            if !seen.grants.iter().any(|grant| grant.path == path) {
+                seen.grants.push(Grant { path, access: Access::Read, optional: true });
+            }
+        }
+        seen.grants.sort_by(|a, b| a.path.cmp(&b.path));
+        seen
     }
 
     /// The path whose entry grants this one.

@@ -13,6 +13,7 @@ pub mod pattern;
 
 mod ask;
 mod cases;
+mod claim;
 mod compile;
 mod credential;
 mod devices;
@@ -40,6 +41,7 @@ mod yaml;
 
 pub use ask::{Admission, Connect, Handling, Permit, Request};
 pub use cases::{Case, Cases, Outcome, Report};
+pub use claim::{Claim, ClaimError, Proof};
 pub use compile::{compile, compile_with_places};
 pub use credential::Credential;
 pub use devices::{Devices, Gpus};

@@ -141,6 +141,9 @@ impl fmt::Display for Question {
                 let unnamed = || digest.map_or("a file without a name".to_owned(), |d| format!("sha256:{d}"));
                 let name = names.first().cloned().unwrap_or_else(unnamed);
                 write!(f, "exec {}", name.escape_debug())?;
+                // A file that has several names is each of them.
+                let others = names.iter().skip(1);
+                others.into_iter().try_for_each(|other| write!(f, " (also {})", other.escape_debug()))?;
                 arguments.iter().try_for_each(|a| write!(f, " {}", a.escape_debug()))?;
             }
             Self::Model(name) => write!(f, "model {}", name.escape_debug())?,

@@ -13,7 +13,7 @@ pub(crate) mod path;
 mod places;
 mod process;
 pub(crate) mod scalar;
-mod target;
+pub(crate) mod target;
 
 use crate::network::Parts;
 use crate::problems::{Problems, Span};

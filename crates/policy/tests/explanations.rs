@@ -76,6 +76,7 @@ fn each_answer_says_what_decides_it_what_came_near_and_what_would_change_it() {
         ("read ~/.ssh/id", &[]),
         ("read /usr/bin/git", &[]),
         ("write /usr/bin/git", &[]),
+        ("read /etc/hosts", &[]),
         ("write /tmp/x", &[]),
         ("read /proc/1/mem", &[]),
         ("read ~/.config/creel/x", &[]),

@@ -137,3 +137,31 @@ pub struct Diff {
     #[arg(long)]
     pub json: bool,
 }
+
+/// `creel policy prove`
+#[derive(Debug, Args)]
+#[command(after_help = "Claims:\n  \
+    METHODS [PATH] to WHERE        requests: `POST to any host but api.acme.dev`\n  \
+    connect to WHERE [at ADDRS]    connections, also by where their names may lead\n  \
+    read PATH, write PATH          files, with all beneath them; patterns may be used\n  \
+    exec PROGRAM [ARGUMENTS]       programs\n\n\
+    WHERE is `any host` or targets, then `but` targets; without a port every port is meant. A claim about requests,\n\
+    connections or programs may end with `from PROGRAM`.\n\n\
+    Examples:\n  \
+    creel policy prove agent.yaml --never 'POST to any host but api.acme.dev'\n  \
+    creel policy prove agent.yaml --never 'connect to any host at 169.254.169.254' --never 'write ~/.ssh'\n\n\
+    Exit status: 0 every claim holds; 1 one does not; 125 when Creel fails, or when the policy is too large to be sure.")]
+pub struct Prove {
+    /// Policy document, or preset:NAME
+    #[arg(value_name = "FILE|preset:NAME")]
+    pub file: String,
+    /// What must never be allowed; may be given more than once
+    #[arg(long, required = true, value_name = "CLAIM")]
+    pub never: Vec<String>,
+    /// The workspace that relative paths are read against
+    #[arg(short, long, value_name = "DIR", default_value = ".")]
+    pub workspace: PathBuf,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}

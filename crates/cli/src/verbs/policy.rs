@@ -4,6 +4,7 @@ mod diff;
 mod explain;
 mod fmt;
 mod past;
+mod prove;
 mod show;
 mod test;
 
@@ -24,6 +25,7 @@ pub fn policy(verb: Policy) -> Result<ExitCode, Failure> {
         Policy::Show(args) => show::show(&args),
         Policy::Test(args) => test::test(&args),
         Policy::Diff(args) => diff::diff(&args),
+        Policy::Prove(args) => prove::prove(&args),
         Policy::Fmt(args) => fmt::fmt(&args),
         Policy::Set { name, files, force, json } => set(&name, &files, force, json),
         Policy::Get { name, json } => get(&name, json),

@@ -2,15 +2,16 @@
 
 use super::{Found, Kind};
 use crate::language::accesses;
-use crate::{Access, Policy, Question, Statement, TooLarge};
+use crate::{Access, Filesystem, Question, Statement, TooLarge};
 use std::path::Path;
 
 pub(super) fn compare(found: &mut Found<'_>) -> Result<(), TooLarge> {
-    let (old, new) = (found.old.0, found.new.0);
-    if old.filesystem() == new.filesystem() {
+    let (old, new) = (found.old.0.filesystem(), found.new.0.filesystem());
+    if old == new {
         return Ok(());
     }
-    for path in accesses(old.filesystem(), new.filesystem())? {
+    let (old, new) = (&old.with_system(), &new.with_system());
+    for path in accesses(old, new)? {
         let (before, after) = (rights(old, &path), rights(new, &path));
         for (at, kind) in [Kind::Read, Kind::Write, Kind::Land].into_iter().enumerate() {
             // That it lands at once is news only where it could be written before.
@@ -31,8 +32,8 @@ pub(super) fn compare(found: &mut Found<'_>) -> Result<(), TooLarge> {
 }
 
 /// Whether it may be read, written in any way, and written at once.
-fn rights(policy: &Policy, path: &Path) -> [bool; 3] {
-    match policy.filesystem().access(path) {
+fn rights(files: &Filesystem, path: &Path) -> [bool; 3] {
+    match files.access(path) {
         None | Some(Access::Hide) => [false; 3],
         Some(Access::Read) => [true, false, false],
         Some(Access::Review) => [true, true, false],
@@ -40,13 +41,13 @@ fn rights(policy: &Policy, path: &Path) -> [bool; 3] {
     }
 }
 
-fn by(policy: &Policy, path: &Path) -> Option<Statement> {
-    let granted = policy.filesystem().granting(path)?;
+fn by(files: &Filesystem, path: &Path) -> Option<Statement> {
+    let granted = files.granting(path)?;
     Some(Statement::Path(granted.to_owned()))
 }
 
-fn otherwise(policy: &Policy, path: &Path) -> &'static str {
-    match policy.filesystem().access(path) {
+fn otherwise(files: &Filesystem, path: &Path) -> &'static str {
+    match files.access(path) {
         None => "nothing grants it",
         Some(Access::Hide) => "it is hidden",
         Some(Access::Read) => "it may be read only",

@@ -3,7 +3,7 @@
 use super::{Found, Kind};
 use crate::canonical::CanonicalPath;
 use crate::language::{addresses, callers, hosts, methods, paths};
-use crate::network::{AddressGrant, Form, Ports, Rule};
+use crate::network::{AddressGrant, Form, Ports, Rule, Target};
 use crate::pattern::{HostPattern, HttpPattern};
 use crate::{Connect, Handling, Policy, Question, Refusal, Request, Statement, TooLarge};
 use creel_types::{Caller, Host, HostName, RuleId};
@@ -20,7 +20,7 @@ pub(super) fn compare(found: &mut Found<'_>) -> Result<(), TooLarge> {
     if !nets.is_empty() {
         all.extend(addresses(nets.into_iter()).into_iter().map(Host::from_addr));
     }
-    let ports = ports(&[old, new]);
+    let ports = ports([old, new].into_iter().flat_map(|p| p.network.targets()));
     let mut compared = Compared { found, old, new, paths: HashMap::new() };
     for host in &all {
         for port in &ports {
@@ -39,8 +39,7 @@ fn net(pattern: &HostPattern) -> Option<IpNet> {
 }
 
 /// The ports that are named, the usual ones, and one that nobody names; the usual ones first.
-fn ports(policies: &[&Policy]) -> Vec<u16> {
-    let targets = policies.iter().flat_map(|p| p.network.targets());
+pub(crate) fn ports<'a>(targets: impl Iterator<Item = &'a Target>) -> Vec<u16> {
     let named: BTreeSet<u16> =
         targets.filter_map(|t| if let Ports::One(port) = t.ports { Some(port) } else { None }).collect();
     let other = (8000..=u16::MAX).chain(1..8000).find(|port| !named.contains(port));

@@ -42,7 +42,7 @@ pub(super) fn compare(found: &mut Found<'_>) -> Result<(), TooLarge> {
 }
 
 /// No name, each one, and each two.
-fn names(paths: &BTreeSet<&String>) -> Vec<Vec<String>> {
+pub(crate) fn names(paths: &BTreeSet<&String>) -> Vec<Vec<String>> {
     let one = paths.iter().map(|path| vec![(*path).clone()]);
     let two = paths
         .iter()

@@ -61,14 +61,14 @@ fn not_granted(policy: &Policy, places: &Places, path: &Path, write: bool, grant
     if system && !write {
         return Told::allowed(Vec::new(), "the system's directories are there for reading in every sandbox");
     }
+    if path.starts_with("/etc") && !write {
+        let why = "the system's /etc is there for reading, with files of Creel's own over it";
+        return Told::allowed(Vec::new(), why);
+    }
     let own = PRIVATE.iter().find(|dir| path.starts_with(dir));
     let why = match own {
         Some(own) => {
             format!("nothing grants it: the sandbox has a {own} of its own, and the host's is not there")
-        }
-        None if path.starts_with("/etc") && !write => {
-            "nothing grants it: the sandbox has the system's /etc, with files of Creel's own over it"
-                .to_owned()
         }
         None => "nothing grants it".to_owned(),
     };

@@ -75,7 +75,7 @@ impl ExecRules {
 
 impl Entry {
     /// For an allow: whether it surely is this.
-    pub(super) fn is(&self, ask: &Execute<'_>) -> bool {
+    pub(crate) fn is(&self, ask: &Execute<'_>) -> bool {
         self.is_program(ask)
             && self.arguments.as_ref().is_none_or(|pattern| ask.whole && pattern.matches(ask.arguments))
             && self.from.admits(ask.parents)

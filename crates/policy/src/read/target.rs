@@ -11,7 +11,7 @@ use ipnet::IpNet;
 /// A target; problems are reported and give `None`.
 pub(super) fn target(node: &Node, problems: &mut Problems) -> Option<Target> {
     let text = node.text().filter(|t| !t.is_empty())?;
-    match read(text) {
+    match parse(text) {
         Ok(target) => Some(target),
         Err(error) => {
             report(error, node.span, problems);
@@ -20,7 +20,8 @@ pub(super) fn target(node: &Node, problems: &mut Problems) -> Option<Target> {
     }
 }
 
-fn read(text: &str) -> Result<Target, PatternError> {
+/// A target that stands in no document.
+pub(crate) fn parse(text: &str) -> Result<Target, PatternError> {
     if text.contains("://") {
         HostPattern::new(text)?;
     }
