@@ -1,7 +1,7 @@
-"""Common developer work: the same commands natively, in Creel and in bubblewrap.
+"""Common developer work: the same commands natively, in Creel, in bubblewrap and in podman.
 
-Nothing is downloaded: repositories, sources and crates are made here or taken from cargo's cache. What a machine lacks
-is named and left out.
+All ways have the same files on the same file system, the same search path and no variables of the operator's. What
+Creel needs to start is part of its time, as it is of the others'. What a machine lacks is named and left out.
 """
 import os
 import pathlib
@@ -10,149 +10,158 @@ import subprocess
 import time
 
 from .figures import Section, median, spread, times
+from .peers import podman
+from .workspace import prepare
 
-# Each piece of work: what it needs, and what a shell does for it in a fresh copy of the workspace.
-GIT = "git -c user.name=bench -c user.email=bench@localhost"
+# Each piece of work: which part of the workspace it is done on, what it needs, and what a shell does there.
 WORK = {
-    "git clone": (["git"], "git clone -q --no-hardlinks origin clone"),
-    "git rebase of 60 commits": (["git"], f"cd repository && {GIT} rebase -q --onto main base side"),
-    "gcc -O2 of 60 files": (["gcc"], "cd c && for f in *.c; do gcc -O2 -c $f || exit 1; done"),
-    "cargo build, offline": (["cargo"], "cd crate && cargo build -q --offline --release"),
-    "python: compile 1,000 modules": (["python3"], "python3 -m compileall -q -f modules"),
-    "node: 3,000 files written, read, removed": (["node"], "node files.js"),
-    "tar and gzip of 3,000 files": (["tar", "gzip"], "tar cf - tree | gzip -1 > tree.tar.gz"),
-    "shell: 1,000 processes": (["sh"], "i=0; while [ $i -lt 1000 ]; do /bin/true; i=$((i+1)); done"),
+    "git clone": ("git", ["git"], "git clone -q --no-local origin clone"),
+    "git rebase of 60 commits": ("git", ["git"], "cd repository && git rebase -q --onto main base side"),
+    "gcc -O2 of 60 files": ("c", ["gcc"], "for f in *.c; do gcc -O2 -c $f; done"),
+    "cargo build of serde_json": ("crate", ["cargo"], "cargo build -q --offline --locked"),
+    "npm ci of 160 packages": ("npm", ["npm", "node"], "npm ci -s --offline --ignore-scripts --no-audit --no-fund --cache cache"),
+    "pytest, 600 tests": ("tests", ["python3"], "PYTHONPATH=site python3 -m pytest -q -p no:cacheprovider --basetemp=t ."),
+    "javac and java, 41 classes": ("java", ["javac", "java"], "javac *.java && java Main"),
+    "chromium: a page with a script": ("page", ["chromium"], "chromium --headless --no-sandbox --disable-gpu --user-data-dir=$PWD/p "
+                                       "--dump-dom file://$PWD/page.html | grep -q 'made by 499999500000'"),
+    "python: compile 1,000 modules": ("modules", ["python3"], "python3 -m compileall -q -f ."),
+    "node: 3,000 files written, read, removed": ("js", ["node"], "node files.js"),
+    "tar and gzip of 3,000 files": ("tree", ["tar", "gzip"], "tar cf - d* | gzip -1 > tree.tar.gz"),
+    "shell: 1,000 processes": ("nothing", ["sh"], "i=0; while [ $i -lt 1000 ]; do /bin/true; i=$((i+1)); done"),
 }
+WAYS = ("native", "creel", "bwrap", "podman")
+SYSTEM = ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"]
+GIT = {"GIT_CONFIG_GLOBAL": "/dev/null", **{f"GIT_{who}_{what}": "bench@localhost" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}}
 
 
 def measure(bench):
-    section = Section("Developer work inside", ["work", "natively s", "creel s", "bwrap s", "creel / native", "bwrap / native"])
+    section = Section("Developer work inside", ["work", *(f"{way} s" for way in WAYS), *(f"{way} / native" for way in WAYS[1:])])
     template = bench.directory("work-template")
-    prepare(template)
-    for name, (needs, script) in WORK.items():
-        lacking = [tool for tool in needs if not shutil.which(tool)]
-        if lacking:
-            bench.skip(f"work: {name}", f"no {', '.join(lacking)}")
+    lacking = prepare(template, environment(template), bench.quick, {part for part, _, _ in WORK.values()})
+    bench.directory("work-home")
+    found = ways(bench)
+    for name, (part, needs, script) in WORK.items():
+        missing = [tool for tool in needs if not shutil.which(tool, path=environment(template)["PATH"])]
+        if missing or part in lacking:
+            bench.skip(f"work: {name}", f"no {', '.join(missing)}" if missing else lacking[part])
             continue
-        took = {way: [] for way in ways(bench, template)}
-        for turn in range(bench.rounds(5, 1) + 1):
-            for way in took:
-                found = once(bench, template, way, script)
-                if turn:
-                    took[way].append(found)
-        row(bench, section, name, took)
-    section.notes.append("Each run has a fresh copy of the workspace; one round that is not counted, then interleaved. bwrap shows the whole host read-only and the workspace writable.")
-    section.notes.append("gVisor is not measured: neither Debian nor PyPI has it.")
+        row(bench, section, name, rounds(bench, found, (name, template / part, script)))
+    section.notes.append("Each run has a fresh copy of its files, on the same file system; one round that is not counted, then interleaved. "
+                         "Creel's time has its start in it, and its record of every program that was started.")
+    section.notes.append("bwrap shows the whole host read-only and the workspace writable; podman mounts the host's directories of programs and the workspace. "
+                         "Neither writes down what runs, and neither has a network.")
+    section.notes.append("gVisor is not measured: neither Debian nor PyPI has it, and its Go module needs a newer Go than Debian 12's.")
     return [section]
+
+
+def rounds(bench, found, work):
+    """Seconds by way. A way in which the work fails is named, and left out of that row."""
+    took = {way: [] for way in found}
+    for turn in range(bench.rounds(5, 1) + 1):
+        for way in list(took):
+            try:
+                seconds = once(bench, way, work)
+            except RuntimeError as failure:
+                if way == "native":
+                    raise
+                bench.fail(f"work: {work[0]}: {way}", failure)
+                del took[way]
+                continue
+            if turn:
+                took[way].append(seconds)
+    return took
 
 
 def row(bench, section, name, took):
     native = median(took["native"])
-    cells = [spread(took.get(way, [])) for way in ("native", "creel", "bwrap")]
-    ratios = [f"{times(median(took[way]), native):.2f}" if took.get(way) else "-" for way in ("creel", "bwrap")]
-    section.row(name, *cells, *ratios)
+    ratios = [f"{times(median(took[way]), native):.2f}" if took.get(way) else "-" for way in WAYS[1:]]
+    section.row(name, *(spread(took.get(way, [])) for way in WAYS), *ratios)
+    if took.get("creel") and not bench.quick:
+        ours, peer = times(median(took["creel"]), native), times(median(took.get("bwrap") or [native]), native)
+        section.budget(name, "at most 1.10 x native, or bwrap and a tenth", f"{ours:.2f} x", ours <= max(1.10, peer * 1.10))
 
 
-def ways(bench, template):
+def ways(bench):
     found = ["native", "creel"]
     if shutil.which("bwrap"):
         found.append("bwrap")
     else:
         bench.skip("work: bwrap", "no bwrap")
+    if os.getuid() == 0 and podman.base(bench):
+        found.append("podman")
+    else:
+        bench.skip("work: podman", "not root, or no podman that runs a container")
     return found
 
 
-def once(bench, template, way, script):
+def environment(place):
+    """What every way has: where programs are, and nothing of the operator's."""
+    cargo = [str(home("CARGO_HOME") / "bin")] if home("CARGO_HOME").is_dir() else []
+    toolchain = {name: str(home(name)) for name in ("CARGO_HOME", "RUSTUP_HOME") if home(name).is_dir()}
+    return {"PATH": ":".join(SYSTEM + cargo), "HOME": str(place.parent / "work-home"), "LANG": "C.UTF-8", **GIT, **toolchain}
+
+
+def once(bench, way, work):
+    _, template, script = work
     place = bench.dir / f"work-{way}"
     shutil.rmtree(place, ignore_errors=True)
     shutil.copytree(template, place, symlinks=True)
-    shell = ["/bin/sh", "-ec", script]
-    environment = {**os.environ, "XDG_STATE_HOME": str(bench.dir / "state")}
-    words = {"native": shell, "creel": creel(bench, place) + shell, "bwrap": bwrap(place) + shell}[way]
+    variables = {**environment(place), "XDG_STATE_HOME": str(bench.dir / "state")}
+    words = {"native": native, "creel": creel, "bwrap": bwrap, "podman": contained}[way](bench, place)
     start = time.perf_counter()
-    done = subprocess.run(words, cwd=place, env=environment, stdin=subprocess.DEVNULL, capture_output=True)
+    done = subprocess.run([*words, "/bin/sh", "-ec", script], cwd=place, env=variables, stdin=subprocess.DEVNULL, capture_output=True)
     took = time.perf_counter() - start
+    shutil.rmtree(place, ignore_errors=True)
     if done.returncode != 0:
-        raise RuntimeError(f"{way}: {script}: {done.stderr.decode()[-400:].strip()}")
+        raise RuntimeError(f"status {done.returncode}: {(done.stderr or done.stdout).decode(errors='replace')[-300:].strip()}")
     return took
+
+
+def native(bench, place):
+    return []
 
 
 def creel(bench, place):
     """A policy that shows the tools where this machine keeps them, and the variables that lead there."""
-    read = [str(path) for path in tools()]
     policy = bench.dir / "work.yaml"
-    policy.write_text("version: 1\nname: work\nfilesystem:\n  workspace: { path: ., access: write }\n"
-                      + (f"  read: {read}\n" if read else ""))
+    read = [str(home(name)) for name in ("CARGO_HOME", "RUSTUP_HOME") if home(name).is_dir()]
+    policy.write_text("version: 1\nname: work\nfilesystem:\n  workspace: { path: ., access: write }\n" + (f"  read: {read}\n" if read else ""))
     words = [str(bench.creel), "run", "-q", "-T", "-p", str(policy)]
-    for name in ("CARGO_HOME", "RUSTUP_HOME"):
-        words += ["--env", f"{name}={home(name)}"]
-    return [*words, "--env", f"PATH={os.environ['PATH']}", "--"]
+    for name, value in environment(place).items():
+        if name != "HOME":
+            words += ["--env", f"{name}={value}"]
+    return [*words, "--"]
 
 
-def tools():
-    """Directories of a person's own that hold a toolchain."""
-    return [path for path in (home("CARGO_HOME"), home("RUSTUP_HOME")) if path.is_dir()]
+def bwrap(bench, place):
+    return ["bwrap", "--ro-bind", "/", "/", "--dev", "/dev", "--proc", "/proc", "--tmpfs", "/tmp", "--bind", str(place), str(place),
+            "--unshare-all", "--die-with-parent", "--chdir", str(place), "--"]
+
+
+def contained(bench, place):
+    words, root, _, _ = podman.base(bench)
+    shown = [path for path in ("/usr", "/etc", "/opt") if os.path.isdir(path)]
+    shown += [str(home(name)) for name in ("CARGO_HOME", "RUSTUP_HOME") if home(name).is_dir()]
+    words = [*words, "--rm", "--workdir", str(place), "--ulimit", "nofile=4096:4096", "--volume", f"{place}:{place}"]
+    for path in shown:
+        words += ["--volume", f"{path}:{path}:ro"]
+    for name, value in environment(place).items():
+        words += ["--env", f"{name}={value}"]
+    return [*words, "--rootfs", linked(bench, root)]
+
+
+def linked(bench, root):
+    """podman's root with the links that make `/bin` and its like those of `/usr`."""
+    place = pathlib.Path(root).with_name("podman-work")
+    if not place.is_dir():
+        for name in ("usr", "etc", "opt", "proc", "dev", "sys", "tmp", "run", "root"):
+            (place / name).mkdir(parents=True)
+        for name in ("bin", "sbin", "lib", "lib64"):
+            if os.path.islink(f"/{name}"):
+                (place / name).symlink_to(f"usr/{name}")
+    return str(place)
 
 
 def home(name):
     default = {"CARGO_HOME": ".cargo", "RUSTUP_HOME": ".rustup"}[name]
     return pathlib.Path(os.environ.get(name) or pathlib.Path.home() / default)
-
-
-def bwrap(place):
-    return ["bwrap", "--ro-bind", "/", "/", "--dev", "/dev", "--proc", "/proc", "--bind", str(place), str(place),
-            "--unshare-all", "--die-with-parent", "--chdir", str(place), "--"]
-
-
-def prepare(template):
-    """The workspace that all work begins in."""
-    tree = template / "tree"
-    for number in range(3000):
-        path = tree / f"d{number % 60}" / f"f{number}.txt"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(f"line of file {number}\n" * 40)
-    modules = template / "modules"
-    modules.mkdir()
-    for number in range(1000):
-        (modules / f"m{number}.py").write_text("".join(f"def f{i}(a, b={i}):\n    return [a * b + {i} for _ in range(b)]\n" for i in range(12)))
-    sources = template / "c"
-    sources.mkdir()
-    for number in range(60):
-        (sources / f"s{number}.c").write_text("#include <stdio.h>\n#include <stdlib.h>\n#include <string.h>\n" + "".join(
-            f"int f{number}_{i}(int a, char *b) {{ int s = {i}; for (int j = 0; j < a; j++) s = s * 31 + b[j]; return s; }}\n" for i in range(40)))
-    crate = template / "crate"
-    (crate / "src").mkdir(parents=True)
-    (crate / "Cargo.toml").write_text('[package]\nname = "bench"\nversion = "0.1.0"\nedition = "2021"\n')
-    (crate / "src" / "main.rs").write_text("".join(
-        f"fn f{i}(words: &[String]) -> std::collections::HashMap<String, usize> {{\n    let mut m = std::collections::HashMap::new();\n"
-        f"    for w in words {{ *m.entry(format!(\"{{w}}{i}\")).or_insert({i}) += w.len(); }}\n    m\n}}\n" for i in range(120))
-        + "fn main() {\n    let words: Vec<String> = std::env::args().collect();\n    let mut n = 0;\n"
-        + "".join(f"    n += f{i}(&words).len();\n" for i in range(120)) + "    println!(\"{n}\");\n}\n")
-    (template / "files.js").write_text(
-        "const fs = require('fs');\nfs.mkdirSync('js');\n"
-        "for (let i = 0; i < 3000; i++) fs.writeFileSync(`js/${i}`, 'x'.repeat(500));\n"
-        "for (let i = 0; i < 3000; i++) fs.readFileSync(`js/${i}`);\n"
-        "for (let i = 0; i < 3000; i++) fs.unlinkSync(`js/${i}`);\n")
-    if shutil.which("git"):
-        repository(template)
-
-
-def repository(template):
-    """A repository with a branch to rebase, and a bare copy of it to clone."""
-    place = template / "repository"
-    shutil.copytree(template / "tree", place)
-    git = lambda *words: subprocess.run(["git", "-c", "user.name=bench", "-c", "user.email=bench@localhost", *words],
-                                        cwd=place, check=True, capture_output=True)
-    git("init", "-q", "-b", "main")
-    git("add", ".")
-    git("commit", "-qm", "begin")
-    git("branch", "base")
-    git("checkout", "-qb", "side")
-    for number in range(60):
-        (place / f"d{number}" / f"f{number}.txt").write_text(f"changed {number}\n")
-        git("commit", "-qam", f"side {number}")
-    git("checkout", "-q", "main")
-    for number in range(60):
-        (place / f"d{number}" / f"f{number + 60}.txt").write_text(f"main {number}\n")
-    git("commit", "-qam", "main")
-    subprocess.run(["git", "clone", "-q", "--bare", place, template / "origin"], check=True, capture_output=True)
