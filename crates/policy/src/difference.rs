@@ -66,6 +66,8 @@ pub enum Kind {
     Address,
     /// A request.
     Request,
+    /// One of the operator's secrets in a request.
+    Credential,
     /// A connection whose requests nobody looks at.
     Unseen,
     /// Any bytes, neither TLS nor HTTP.

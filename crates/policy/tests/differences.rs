@@ -176,3 +176,24 @@ inference:
     insta::assert_snapshot!("differences", diff(&old, &new).to_string());
     assert_eq!(diff(&old, &old).to_string(), "Nothing becomes allowed.\nNothing becomes denied.\n");
 }
+
+#[test]
+fn a_credential_that_goes_along_is_a_difference() {
+    let with = |rule: &str, credentials: &str| {
+        studied(&format!(
+            "version: 1\n{credentials}network:\n  rules:\n    - {{ name: a, to: [a.com]{rule}, http: {{ allow: [\"GET /x\"] }} }}\n"
+        ))
+    };
+    let secret = |variable: &str| format!("credentials: [{{ name: token, secret: \"env:{variable}\" }}]\n");
+    let (without, one) = (with("", ""), with(", credential: token", &secret("TOKEN")));
+    let other = with(", credential: token", &secret("OTHER"));
+    let found = diff(&without, &one);
+    assert_eq!(found.allowed.iter().map(|d| d.kind).collect::<Vec<_>>(), [Kind::Credential], "{found}");
+    assert!(found.allowed[0].witness.contains("GET https://a.com/x") && found.denied.is_empty(), "{found}");
+    let changed = diff(&one, &other);
+    assert!(
+        changed.allowed[0].witness.contains("OTHER") && changed.denied[0].witness.contains("TOKEN"),
+        "{changed}"
+    );
+    assert!(diff(&one, &one).is_empty());
+}

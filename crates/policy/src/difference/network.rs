@@ -1,6 +1,6 @@
 //! Connections, requests and addresses.
 
-use super::{Found, Kind};
+use super::{Found, Kind, Seen};
 use crate::canonical::CanonicalPath;
 use crate::language::{addresses, callers, hosts, methods, paths};
 use crate::network::{AddressGrant, Form, Ports, Rule, Target};
@@ -67,7 +67,9 @@ impl Compared<'_, '_> {
     fn at(&mut self, host: &Host, port: u16) -> Result<(), TooLarge> {
         let (old, new) = (self.old.network.rules_at(host, port), self.new.network.rules_at(host, port));
         let fates = [self.old, self.new].map(|policy| policy.network.fate(host, port));
-        let alike = old.len() == new.len() && old.iter().zip(&new).all(|(a, b)| same(a, b));
+        let secret = self.old.credentials() != self.new.credentials();
+        let bound = secret && old.iter().chain(&new).any(|rule| rule.credential.is_some());
+        let alike = !bound && old.len() == new.len() && old.iter().zip(&new).all(|(a, b)| same(a, b));
         if fates[0] == fates[1] && (alike || fates[0].is_some()) {
             return Ok(());
         }
@@ -142,25 +144,33 @@ impl Compared<'_, '_> {
         for path in self.paths(&patterns().collect::<Vec<_>>())? {
             for method in &methods {
                 let request = Request { connect: *ask, method, path: &path };
+                self.credentials(&request);
                 let said = [self.old, self.new].map(|policy| reach(policy, &request));
                 let (gained, rule, refusal) = match said {
                     [Err(refusal), Ok(rule)] => (true, rule, refusal),
                     [Ok(rule), Err(refusal)] => (false, rule, refusal),
                     _ => continue,
                 };
-                let question = Question::Request {
-                    method: method.clone(),
-                    tls: ask.port != 80,
-                    host: ask.host.clone(),
-                    port: ask.port,
-                    path: path.clone(),
-                    caller: ask.caller.clone(),
-                };
                 let by = Some(Way::of(&rule));
-                self.found.question((gained, Kind::Request), question, by, refusal.reason.to_string());
+                let kind = (gained, Kind::Request);
+                self.found.question(kind, asked(&request), by, refusal.reason.to_string());
             }
         }
         Ok(())
+    }
+
+    /// Which of the operator's secrets go along.
+    fn credentials(&mut self, request: &Request<'_>) {
+        let [before, after] = [self.old, self.new].map(|policy| secrets(policy, request));
+        for (gained, these, those) in [(true, &after, &before), (false, &before, &after)] {
+            for secret in these.difference(those) {
+                let witness = format!("{secret} into {}", asked(request));
+                let otherwise = "it does not go along".to_owned();
+                let seen =
+                    Seen { gained, kind: Kind::Credential, witness, by: None, otherwise, question: None };
+                self.found.add(seen, secret);
+            }
+        }
     }
 
     fn paths(&mut self, patterns: &[&HttpPattern]) -> Result<Vec<CanonicalPath>, TooLarge> {
@@ -173,6 +183,26 @@ impl Compared<'_, '_> {
         let examples = paths(patterns.iter().copied())?;
         self.paths.insert(key, examples.clone());
         Ok(examples)
+    }
+}
+
+/// The credentials that are put into a request that is allowed, each with where its secret is.
+fn secrets(policy: &Policy, request: &Request<'_>) -> BTreeSet<String> {
+    let allowed = reach(policy, request).is_ok();
+    let bound = if allowed { policy.network.bound(request) } else { Vec::new() };
+    let known = policy.credentials().iter().filter(|credential| bound.contains(&&*credential.name));
+    known.map(|credential| format!("`{}` ({:?})", credential.name, credential.secret)).collect()
+}
+
+fn asked(request: &Request<'_>) -> Question {
+    let Connect { host, port, caller } = request.connect;
+    Question::Request {
+        method: request.method.to_owned(),
+        tls: port != 80,
+        host: host.clone(),
+        port,
+        path: request.path.clone(),
+        caller: caller.clone(),
     }
 }
 

@@ -15,6 +15,7 @@ impl Kind {
             Self::Connect => "connect",
             Self::Address => "lead a name to an address",
             Self::Request => "make a request",
+            Self::Credential => "put a credential",
             Self::Unseen => "send TLS that nobody opens",
             Self::Raw => "send any bytes",
             Self::Route => "end at the model router",
