@@ -69,6 +69,9 @@ struct Union {
 
 const LOCAL: &str = "inference.local";
 
+/// The name by which rules mean services that listen on the host's own loopback address.
+pub(crate) const HOST_SERVICES: &str = "host.internal";
+
 impl Network {
     pub(crate) fn new(mut parts: Parts) -> Self {
         parts.rules.sort_by(|a, b| a.id.cmp(&b.id));

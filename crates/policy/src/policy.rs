@@ -1,12 +1,12 @@
 //! The compiled policy.
 
-use crate::network::{Network, reach};
+use crate::network::{HOST_SERVICES, Network, reach};
 use crate::{
     Admission, Backend, Connect, Credential, Devices, Execute, Filesystem, Handling, Inference, Layer,
     Permit, Process, Reason, Refusal, Request, Resolution,
 };
 use creel_types::{Host, HostName, RuleId};
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 /// What a refusal does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize)]
@@ -158,8 +158,11 @@ impl Policy {
 
     /// Where the operator said that this name leads, before any resolver is asked.
     pub fn resolution(&self, host: &HostName, port: u16) -> Option<SocketAddr> {
-        let given = self.resolve.iter().find(|r| r.host == *host)?;
-        Some(SocketAddr::new(given.addr.to_canonical(), given.port.unwrap_or(port)))
+        match self.resolve.iter().find(|r| r.host == *host) {
+            Some(given) => Some(SocketAddr::new(given.addr.to_canonical(), given.port.unwrap_or(port))),
+            // No resolver is asked: what it leads to is not the network's to say.
+            None => (host.as_str() == HOST_SERVICES).then(|| (Ipv4Addr::LOCALHOST, port).into()),
+        }
     }
 
     /// Whether any rule for this host and port asks who calls; if none does, the caller need not be found out for

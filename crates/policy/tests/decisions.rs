@@ -179,6 +179,22 @@ inference:
 ";
 
 #[test]
+fn a_service_of_the_host_is_reached_where_a_rule_names_it_and_its_port() {
+    let p = rules(
+        "- { name: ollama, to: [\"host.internal:11434\"] }
+- { name: wide, to: [\"**:80\", \"*.internal:81\"] }",
+    );
+    let host = HostName::new("host.internal").unwrap();
+    assert_eq!(p.resolution(&host, 11434).unwrap().to_string(), "127.0.0.1:11434");
+    for (port, led) in [(11434, true), (80, false), (81, false)] {
+        assert_eq!(permitted(&p, "host.internal", port, "127.0.0.1"), led, "{port}");
+    }
+    assert!(!permitted(&p, "host.internal", 11434, "127.0.0.2"));
+    assert!(!permitted(&p, "host.internal", 11434, "10.0.0.1"));
+    assert_eq!(reason(&p, "host.internal", 443, &NOBODY), Reason::Port);
+}
+
+#[test]
 fn model_hosts_end_at_the_router_and_are_never_dialled() {
     let p = policy(MODELS);
     assert_eq!(handling(&p, "api.ai", 443), Handling::Model);

@@ -134,6 +134,11 @@ impl Exchange {
         request: Request<Incoming>,
     ) -> Result<Response<Body>, NoAnswer> {
         let _running = self.pace.begin();
+        let once = self.flow.once && request.version() < Version::HTTP_2;
+        self.answered(request).await.map(|response| if once { last(response) } else { response })
+    }
+
+    async fn answered(self: Arc<Self>, request: Request<Incoming>) -> Result<Response<Body>, NoAnswer> {
         let instead = match self.admit(&request) {
             Ok(admitted) => match self.hand_on(request, admitted).await {
                 Ok(response) => return Ok(response),
@@ -422,6 +427,14 @@ impl Exchange {
         };
         self.tunnels.lock().unwrap_or_else(PoisonError::into_inner).spawn(copy);
     }
+}
+
+/// An answer after which the connection ends, unless it went on as something else.
+fn last(mut response: Response<Body>) -> Response<Body> {
+    if response.status() != StatusCode::SWITCHING_PROTOCOLS {
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    response
 }
 
 /// An answer without the secrets that were lent for it.

@@ -10,7 +10,7 @@ use crate::models::Models;
 use crate::pool::Pool;
 use crate::record::{ConnectionAdmitted, ConnectionEnded, Journal, JournalError, Refused, RefusedRequest};
 use crate::workers::Workers;
-use crate::{accept, intercept, tunnel};
+use crate::{accept, explicit, intercept, tunnel};
 use creel_net::authority::Authority;
 use creel_net::resolve::Resolver;
 use creel_net::sniff::Spoken;
@@ -24,8 +24,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 use tokio::net::TcpStream;
+use tokio::sync::Semaphore;
+
+/// Clients that may be about to say to the explicit proxy where they want to go: they count among no connections yet.
+const MOST_ASKING: usize = 256;
 
 const NOT_HTTP: &str = "neither TLS nor HTTP was spoken; a rule for such a host says `raw: true`";
+const NO_PROXY: &str =
+    "the proxy was asked for nothing that it does: CONNECT, http:// in absolute form, or SOCKS 5";
 const SILENT: &str = "the client said nothing; where the server speaks first a rule says `raw: true`";
 
 /// What an exit is made of.
@@ -54,6 +60,8 @@ pub struct Exit {
     pub(crate) live: Registry,
     pub(crate) pool: Pool,
     pub(crate) workers: Workers,
+    /// Turns to say to the explicit proxy where to.
+    asking: Semaphore,
     next: AtomicU64,
 }
 
@@ -79,6 +87,7 @@ impl Exit {
             live,
             pool: Pool::default(),
             workers,
+            asking: Semaphore::new(MOST_ASKING),
             next: AtomicU64::new(1),
         })
     }
@@ -93,9 +102,14 @@ impl Exit {
         let began = Instant::now();
         // A relay must not hold back what the two ends already chose to send.
         let _ = stream.set_nodelay(true);
-        let socket = Socket::new(stream);
+        let mut socket = Socket::new(stream);
         let id = self.next.fetch_add(1, Ordering::Relaxed);
-        let flow = Arc::new(Flow::new(id, (source, destination), &self.names, &*self.setting.witness));
+        let mut flow = Flow::new(id, (source, destination), &self.names, &*self.setting.witness);
+        if explicit::is_meant(&flow.host) && flow.port != dns::PORT {
+            let Some(onward) = self.ask_for_way(&mut socket, flow).await else { return };
+            flow = onward;
+        }
+        let flow = Arc::new(flow);
         let most = self.setting.limits.connections;
         let Some(place) = Registry::enter(&self, Arc::clone(&flow), socket.cutter(), most) else {
             socket.reset_on_close();
@@ -112,6 +126,19 @@ impl Exit {
             moved = self.serve(&place, socket) => moved,
         };
         self.over(&place, served, began);
+    }
+
+    /// Where the client of the explicit proxy wants to go.
+    async fn ask_for_way(&self, socket: &mut Socket, flow: Flow) -> Option<Flow> {
+        let within = self.setting.limits.first_bytes;
+        let (asked, why) = match self.asking.try_acquire() {
+            Ok(_turn) => (explicit::ask(socket, within).await, NO_PROXY),
+            Err(_) => (None, "too many clients of the proxy have not said where to"),
+        };
+        if asked.is_none() {
+            let _ = self.record_refusal(&flow, &crate::refusal::of_form(&flow, why), None, false);
+        }
+        asked.map(|asked| flow.onward(asked))
     }
 
     fn over(&self, place: &Place, spliced: (u64, u64), began: Instant) {

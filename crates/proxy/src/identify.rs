@@ -1,5 +1,6 @@
 //! Who connected, and where to.
 
+use crate::explicit::Asked;
 use crate::record::Who;
 use creel_net::synthetic::{self, Held, Synthetic};
 use creel_types::{Caller, Generation, Host};
@@ -28,6 +29,8 @@ pub(crate) struct Flow {
     pub source: SocketAddr,
     /// The address stood for a name once, and does not now.
     pub forgotten: bool,
+    /// One request is answered on this connection, because the next may be for another host.
+    pub once: bool,
     /// Keeps the name's address while the connection lives.
     _held: Option<Held>,
 }
@@ -53,9 +56,18 @@ impl Flow {
             attributed: caller.is_some(),
             caller: caller.unwrap_or_default(),
             source,
+            once: false,
             forgotten: held.is_none() && synthetic::is_synthetic(destination.ip()),
             _held: held,
         }
+    }
+
+    /// The same client on its way to where it told a proxy that it wants to go.
+    pub(crate) fn onward(&self, asked: Asked) -> Self {
+        let Asked { host, port, once } = asked;
+        let Self { id, attributed, source, .. } = *self;
+        let caller = Arc::clone(&self.caller);
+        Self { id, host, port, caller, attributed, source, forgotten: false, once, _held: None }
     }
 
     pub(crate) fn who(&self, generation: Generation) -> Who<'_> {

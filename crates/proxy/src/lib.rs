@@ -14,6 +14,7 @@ mod decide;
 mod dns;
 mod exchange;
 mod exit;
+mod explicit;
 mod forward;
 mod headers;
 mod identify;

@@ -1,7 +1,7 @@
 //! The network layer.
 
 use super::target::{address, program, report, target};
-use crate::network::{AddressGrant, Form, From, Ports, Rule, Target};
+use crate::network::{AddressGrant, Form, From, HOST_SERVICES, Ports, Rule, Target};
 use crate::pattern::{HostPattern, HttpPattern};
 use crate::problems::{Problems, Span};
 use crate::yaml::Node;
@@ -9,6 +9,7 @@ use crate::{Operator, Statement};
 use creel_types::RuleId;
 use ipnet::IpNet;
 use std::collections::{HashMap, HashSet};
+use std::net::{IpAddr, Ipv4Addr};
 
 /// Each is held against every rule when a policy is compiled.
 const MOST_DENIES: usize = 4096;
@@ -81,6 +82,7 @@ impl Draft {
             (None, None) => Form::Plain,
             (None, Some(_)) => Form::Http { allow: patterns(&allow), deny: patterns(&deny) },
         };
+        services(&to, &spans, problems);
         let grants = grants(&to, &addresses);
         let credential = node.get("credential").filter(|n| n.text().is_some_and(|t| !t.is_empty()));
         let bound = credential.and_then(Node::text).map(Into::into);
@@ -184,13 +186,30 @@ fn contradictions(raw: Option<&Node>, http: Option<&Node>, problems: &mut Proble
     }
 }
 
-/// What the rule's names may lead to: its `addresses`, and the addresses in its `to`.
+/// The host's own services are named one by one.
+fn services(to: &[Target], spans: &[Span], problems: &mut Problems) {
+    for (target, span) in to.iter().zip(spans) {
+        if is_host_services(&target.host) && target.ports == Ports::Any {
+            problems
+                .add(*span, "`host.internal` needs one port: all of the host's own services is never meant")
+                .hint("as in `host.internal:11434`");
+        }
+    }
+}
+
+fn is_host_services(host: &HostPattern) -> bool {
+    matches!(host, HostPattern::Name(name) if name.as_str() == HOST_SERVICES)
+}
+
+/// What the rule's names may lead to: its `addresses`, the addresses in its `to`, and the host's own services that it
+/// names.
 fn grants(to: &[Target], addresses: &[IpNet]) -> std::sync::Arc<[AddressGrant]> {
     let listed = addresses.iter().map(|net| AddressGrant { net: *net, ports: Ports::Any });
     let targets = to.iter().filter_map(|t| {
         let net = match t.host {
             HostPattern::Addr(addr) => addr.into(),
             HostPattern::Net(net) => net,
+            HostPattern::Name(_) if is_host_services(&t.host) => IpAddr::V4(Ipv4Addr::LOCALHOST).into(),
             HostPattern::Name(_) | HostPattern::Wild(_) => return None,
         };
         Some(AddressGrant { net, ports: t.ports })
