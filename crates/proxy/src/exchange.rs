@@ -387,6 +387,10 @@ impl Exchange {
             let Some(agent) = agent else {
                 return Err(Failed::trouble("the server switched protocols unasked"));
             };
+            if let Some(loan) = &allowed.loan {
+                // What follows this head is not looked into, whether or not it could be.
+                let _ = loan.take_out(response.headers_mut());
+            }
             let server = hyper::upgrade::on(&mut response);
             self.splice(agent, server, (place, Arc::clone(knife)));
             return Ok(response.map(|_| creel_net::body::empty()));

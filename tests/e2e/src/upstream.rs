@@ -141,7 +141,10 @@ async fn serve_tls(
                     .serve_connection(io, service)
                     .await;
             } else {
-                let _ = hyper::server::conn::http1::Builder::new().serve_connection(io, service).await;
+                let _ = hyper::server::conn::http1::Builder::new()
+                    .serve_connection(io, service)
+                    .with_upgrades()
+                    .await;
             }
         });
     }
@@ -188,7 +191,17 @@ fn echoed(seen: &Seen) -> Response<BoxBody> {
     Response::builder().header("x-echo", authorization).body(body_for("", text)).unwrap()
 }
 
-/// `/echo` repeats the request; `/gzip` says that it is compressed; `/bytes/N` answers N bytes; `/slow/N` answers N numbered lines, one each 20 ms; anything else says what it saw.
+/// An answer's head with which the protocol is switched.
+fn upgraded(answer: Response<BoxBody>) -> Response<BoxBody> {
+    let mut answer = answer.map(|_| body_for("", String::new()));
+    *answer.status_mut() = http::StatusCode::SWITCHING_PROTOCOLS;
+    for (name, value) in [("connection", "upgrade"), ("upgrade", "websocket")] {
+        answer.headers_mut().insert(name, http::HeaderValue::from_static(value));
+    }
+    answer
+}
+
+/// `/echo` repeats the request, `/upgrade` its fields while it switches protocols; `/gzip` says that it is compressed; `/bytes/N` answers N bytes; `/slow/N` answers N numbered lines, one each 20 ms; anything else says what it saw.
 async fn answer(request: Request<Incoming>, log: Log) -> Result<Response<BoxBody>, Infallible> {
     let (parts, body) = request.into_parts();
     let body = body.collect().await.map(|b| b.to_bytes()).unwrap_or_default();
@@ -205,6 +218,7 @@ async fn answer(request: Request<Incoming>, log: Log) -> Result<Response<BoxBody
     let text = format!("upstream saw {} {}\n", seen.version, seen.line);
     let response = match parts.uri.path() {
         "/echo" => echoed(&seen),
+        "/upgrade" => upgraded(echoed(&seen)),
         "/gzip" => Response::builder().header("content-encoding", "gzip").body(body_for("", text)).unwrap(),
         path => Response::new(body_for(path, text)),
     };

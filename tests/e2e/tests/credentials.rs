@@ -218,3 +218,15 @@ fn a_secret_that_cannot_be_had_stops_the_start_and_says_so() {
         assert!(shown.stderr.contains(said) && !shown.stderr.contains("hunter2"), "{}", shown.stderr);
     }
 }
+
+#[test]
+fn an_answer_that_switches_protocols_does_not_give_the_secret_away_in_its_head() {
+    let bound = Bound::new();
+    let shown = bound.scene.sh(
+        "curl -sSi -m 3 --http1.1 -H 'Connection: upgrade' -H 'Upgrade: websocket' -H \"Authorization: token $API_TOKEN\" \
+         https://api.test/upgrade; true",
+    );
+    assert!(shown.stdout.starts_with("HTTP/1.1 101"), "{shown:?}");
+    assert_eq!(bound.header("authorization"), [format!("token {SECRET}")]);
+    bound.never_seen(&shown);
+}
