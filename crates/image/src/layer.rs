@@ -129,8 +129,9 @@ pub fn unpack(from: impl Read, into: OwnedFd, limits: Limits) -> Result<Unpacked
     // The digest is of all bytes, also of those behind the end of the archive.
     let mut meter = archive.into_inner();
     io::copy(&mut meter, &mut io::sink()).map_err(|error| dial.explain(error))?;
+    let entries = state.entries.saturating_add(state.tree.implied());
     state.tree.finish()?;
-    let State { bytes, entries, skipped, .. } = state;
+    let State { bytes, skipped, .. } = state;
     Ok(Unpacked { diff_id: meter.digest(), bytes, entries, skipped })
 }
 
@@ -145,9 +146,7 @@ struct State {
 impl State {
     fn take(&mut self, raw: &mut tar::Entry<'_, impl Read>) -> Result<(), LayerError> {
         self.entries += 1;
-        if self.entries > self.limits.entries {
-            return Err(LayerError::TooMuch { most: self.limits.entries, what: "entries" });
-        }
+        self.bounded()?;
         let Some(entry) = Entry::read(raw)? else {
             self.skipped.others += 1;
             return Ok(());
@@ -159,7 +158,17 @@ impl State {
                 return Err(LayerError::TooMuch { most: self.limits.bytes, what: "bytes" });
             }
         }
-        self.tree.make(&entry, raw)
+        self.tree.make(&entry, raw)?;
+        self.bounded()
+    }
+
+    /// Directories that only names tell of take as much room as others; one name can tell of two thousand.
+    fn bounded(&self) -> Result<(), LayerError> {
+        let most = self.limits.entries;
+        if self.entries.saturating_add(self.tree.implied()) > most {
+            return Err(LayerError::TooMuch { most, what: "entries" });
+        }
+        Ok(())
     }
 
     fn note(&mut self, raw: &tar::Entry<'_, impl Read>, entry: &Entry) {

@@ -22,6 +22,7 @@ pub mod proc;
 pub mod process;
 mod procmap;
 pub mod pty;
+pub mod remove;
 pub mod scm;
 pub mod seccomp;
 pub mod signal;

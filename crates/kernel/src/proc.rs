@@ -55,6 +55,24 @@ fn parse_stat(pid: u32, text: &[u8]) -> Option<(Stat, u32)> {
     Some((Stat { identity: Identity { pid, started }, parent }, threads))
 }
 
+/// Whether a process has executed nothing since it was forked. The kernel says so itself (`PF_FORKNOEXEC`, field 9 of
+/// `proc_pid_stat(5)`), and no process can make it say so again.
+pub fn is_fork(pid: u32) -> bool {
+    let mut bytes = [0; 1024];
+    start(&format!("/proc/{pid}/stat"), &mut bytes)
+        .ok()
+        .and_then(flags)
+        .is_some_and(|flags| flags & FORKED != 0)
+}
+
+/// `PF_FORKNOEXEC` of the kernel's `sched.h`.
+const FORKED: u64 = 0x40;
+
+fn flags(stat: &[u8]) -> Option<u64> {
+    let end = stat.iter().rposition(|&b| b == b')')?;
+    std::str::from_utf8(stat.get(end + 2..)?).ok()?.split_ascii_whitespace().nth(6)?.parse().ok()
+}
+
 /// The process that a thread belongs to.
 pub fn process_of(thread: u32) -> Result<u32, SysError> {
     // A descriptor without `PIDFD_THREAD` is to be had of a process's first thread only, and costs a fifth of a look.
@@ -272,6 +290,31 @@ mod tests {
         child.wait().unwrap();
         assert_eq!((read, text.as_slice()), ([Ok(true), Ok(false)], b"A=b\0C=\0".as_slice()));
         assert!(environment(child.id(), &mut text, 100).is_err());
+    }
+
+    #[test]
+    fn a_fork_is_told_from_what_executed_something() {
+        assert!(!is_fork(std::process::id()));
+        let (read, write) = rustix::pipe::pipe().unwrap();
+        let child = match crate::process::fork().unwrap() {
+            None => {
+                drop(write);
+                let _ = rustix::io::read(&read, &mut [0; 1][..]);
+                crate::process::exit_now(0)
+            }
+            Some(child) => child,
+        };
+        let mut executed = std::process::Command::new("sleep").arg("60").spawn().unwrap();
+        let found = (is_fork(child), is_fork(executed.id()));
+        drop(write);
+        executed.kill().unwrap();
+        executed.wait().unwrap();
+        let _ = rustix::process::waitpid(
+            rustix::process::Pid::from_raw(child as i32),
+            rustix::process::WaitOptions::empty(),
+        );
+        assert_eq!(found, (true, false));
+        assert_eq!(flags(b"42 (a) b) S 41 7 7 0 -1 64 1"), Some(64));
     }
 
     #[test]

@@ -298,30 +298,8 @@ pub(crate) fn sync_dir(dir: &Path) -> std::io::Result<()> {
     fs::File::open(dir)?.sync_all()
 }
 
-/// Removes a tree, also where an agent closed directories to their owner.
+/// Removes a tree, however deep, also where an agent closed directories to their owner. It is nobody else's by now: no
+/// sandbox mounts it.
 pub(crate) fn remove_tree(path: &Path) -> Result<(), ReviewError> {
-    match fs::remove_dir_all(path) {
-        Ok(()) => return Ok(()),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
-        Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => open_up(path),
-        Err(error) => {
-            return Err(SysError::new(
-                "remove",
-                path.display(),
-                Errno::from_io_error(&error).unwrap_or(Errno::IO),
-            )
-            .into());
-        }
-    }
-    fs::remove_dir_all(path).named("remove", path.display()).map_err(ReviewError::from)
-}
-
-/// Opens every directory beneath to its owner. The tree is nobody else's by now: no sandbox mounts it.
-fn open_up(dir: &Path) {
-    if fs::symlink_metadata(dir).is_ok_and(|meta| meta.is_dir()) {
-        let _ = fs::set_permissions(dir, fs::Permissions::from_mode(0o700)); // the removal tells what is wrong
-        for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
-            open_up(&entry.path());
-        }
-    }
+    creel_kernel::remove::tree(path).map_err(ReviewError::from)
 }

@@ -59,6 +59,43 @@ fn what_is_nested_deeply_cannot_be_moved_away_with_its_parent() {
         .ok();
 }
 
+/// Who listens on a socket, or reads from a pipe, acts on what the agent says: a read-only mount does not keep that.
+/// What is hidden is out of reach.
+#[test]
+fn a_socket_and_a_pipe_are_open_in_a_read_only_grant_and_out_of_reach_where_they_are_hidden() {
+    use std::os::unix::net::UnixListener;
+    let scene = Scene::new();
+    let shared = scene.outside().join("shared");
+    fs::create_dir(&shared).unwrap();
+    let names = ["open", "hidden", "pattern.secret"];
+    let _listeners = names.map(|name| UnixListener::bind(shared.join(format!("sock.{name}"))).unwrap());
+    let _pipes = names.map(|name| {
+        let path = shared.join(format!("pipe.{name}"));
+        assert!(Command::new("mkfifo").arg(&path).status().unwrap().success());
+        fs::File::options().read(true).write(true).open(path).unwrap()
+    });
+    let at = shared.display();
+    let scene = scene.policy(&format!(
+        "filesystem:\n  read: [{at}]\n  hide: [{at}/sock.hidden, {at}/pipe.hidden, \"{at}/**/*.secret\"]"
+    ));
+    let script = format!(
+        "python3 - {at} <<'EOF'\n\
+         import os, socket, sys\n\
+         for name in ['open', 'hidden', 'pattern.secret']:\n\
+         \x20   try:\n\
+         \x20       socket.socket(socket.AF_UNIX).connect(sys.argv[1] + '/sock.' + name)\n\
+         \x20       print('connected', name)\n\
+         \x20   except OSError: pass\n\
+         \x20   try:\n\
+         \x20       os.write(os.open(sys.argv[1] + '/pipe.' + name, os.O_WRONLY | os.O_NONBLOCK), b'x')\n\
+         \x20       print('wrote', name)\n\
+         \x20   except OSError: pass\n\
+         EOF"
+    );
+    let shown = scene.sh(&script);
+    assert_eq!(shown.stdout, "connected open\nwrote open\n", "{shown:?}");
+}
+
 #[test]
 fn a_link_that_the_agent_planted_leads_no_later_grant_out() {
     let scene = Scene::new();

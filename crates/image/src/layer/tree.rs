@@ -4,13 +4,14 @@ use super::LayerError;
 use super::entry::Entry;
 use rustix::fs::{
     AtFlags, FileType, Mode, OFlags, ResolveFlags, Timespec, Timestamps, XattrFlags, fchmod, fsetxattr,
-    futimens, linkat, mkdirat, mknodat, openat, openat2, statat, symlinkat, unlinkat,
+    futimens, linkat, mkdirat, mknodat, openat, openat2, statat, symlinkat,
 };
 use rustix::io::Errno;
-use std::ffi::OsStr;
+use std::ffi::{CString, OsStr};
 use std::fs::File;
 use std::io::{self, Read};
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 /// The attribute that an overlay mounted with `userxattr` reads.
@@ -23,11 +24,18 @@ pub(super) struct Tree {
     last: Option<(PathBuf, OwnedFd)>,
     /// Times of directories, which change while these are filled.
     times: Vec<(PathBuf, u64)>,
+    /// How many directories were made that no entry names.
+    implied: u64,
 }
 
 impl Tree {
     pub fn new(root: OwnedFd) -> Self {
-        Self { root, last: None, times: Vec::new() }
+        Self { root, last: None, times: Vec::new(), implied: 0 }
+    }
+
+    /// How many directories were made because something was to stand in them.
+    pub fn implied(&self) -> u64 {
+        self.implied
     }
 
     /// Makes what the entry says; `contents` are a file's.
@@ -152,7 +160,8 @@ impl Tree {
             for part in path.components() {
                 let parent = self.find(&above).map_err(failed("open", path))?;
                 match mkdirat(&parent, part.as_os_str(), Mode::from_raw_mode(0o755)) {
-                    Ok(()) | Err(Errno::EXIST) => {}
+                    Ok(()) => self.implied += 1,
+                    Err(Errno::EXIST) => {}
                     Err(errno) => return Err(failed("make the directory", path)(errno)),
                 }
                 above.push(part);
@@ -174,15 +183,13 @@ impl Tree {
 
     /// Removes what stands where something new comes.
     fn clear(&mut self, parent: &OwnedFd, name: &OsStr, at: &Path) -> Result<(), LayerError> {
-        let Some(kind) = kind(parent, name) else { return Ok(()) };
+        if kind(parent, name).is_none() {
+            return Ok(());
+        }
         // The directory that was opened last may be, or lie in, what goes.
         self.last = None;
-        if kind != FileType::Directory {
-            return unlinkat(parent, name, AtFlags::empty()).map_err(failed("replace", at));
-        }
-        let path = Path::new("/proc/self/fd").join(parent.as_raw_fd().to_string()).join(name);
-        std::fs::remove_dir_all(path)
-            .map_err(|source| LayerError::Write { name: at.display().to_string(), source })
+        let name = CString::new(name.as_bytes()).map_err(|_| failed("replace", at)(Errno::INVAL))?;
+        creel_kernel::remove::tree_at(parent, &name).map_err(failed("replace", at))
     }
 }
 

@@ -44,17 +44,9 @@ pub(super) fn entries(dir: &Path) -> Result<Vec<PathBuf>, StoreError> {
     read().map_err(failed("list", dir))
 }
 
-/// Removes a file or a whole directory, without following links.
+/// Removes a file or a whole directory, without following links, however deep a layer made it.
 pub(super) fn remove(path: &Path) -> Result<(), StoreError> {
-    let removed = match fs::symlink_metadata(path) {
-        Ok(meta) if meta.is_dir() => fs::remove_dir_all(path),
-        Ok(_) => fs::remove_file(path),
-        Err(error) => Err(error),
-    };
-    match removed {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        other => other.map_err(failed("remove", path)),
-    }
+    creel_kernel::remove::tree(path).map_err(|error| failed("remove", path)(error.errno.into()))
 }
 
 /// Bytes of the files below a directory, roughly.

@@ -52,6 +52,26 @@ fn a_bomb_of_entries_stops_at_the_bound() {
 }
 
 #[test]
+fn directories_that_only_a_name_tells_of_count_as_entries() {
+    let deep = |first: &str| file(&format!("{first}/{}f", "d/".repeat(60)), "");
+    let few = tar(&[deep("a")]);
+    assert!(unpack(&*few, open(tempfile::tempdir().unwrap().path()), limits(100)).is_ok());
+    check(&tar(&[deep("a"), deep("b")]), limits(100), "entries");
+}
+
+fn limits(entries: u64) -> Limits {
+    Limits { bytes: 1 << 20, entries }
+}
+
+#[test]
+fn what_is_deeper_than_a_process_has_descriptors_is_replaced_and_removed() {
+    let layer = tempfile::tempdir().unwrap();
+    let deep = file(&format!("{}f", "d/".repeat(2000)), "");
+    unpack(&*tar(&[deep, file("d", "new")]), open(layer.path()), limits(10_000)).unwrap();
+    assert_eq!(std::fs::read_to_string(layer.path().join("d")).unwrap(), "new");
+}
+
+#[test]
 fn long_names_do_not_fill_the_memory() {
     let limits = Limits { bytes: 64 << 30, entries: 100 };
     for kind in [tar::EntryType::GNULongName, tar::EntryType::GNULongLink, tar::EntryType::XHeader] {

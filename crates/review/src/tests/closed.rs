@@ -170,6 +170,21 @@ fn an_apply_of_what_is_closed_is_undone() {
 }
 
 #[test]
+fn what_is_too_deep_to_be_read_is_discarded() {
+    use rustix::fs::{Mode, OFlags, mkdirat, openat};
+    let mut scene = Scene::apart(&[]);
+    let mut dir: std::os::fd::OwnedFd = fs::File::open(scene.upper()).unwrap().into();
+    for _ in 0..2_500 {
+        mkdirat(&dir, "d", Mode::RWXU).unwrap();
+        dir = openat(&dir, "d", OFlags::RDONLY | OFlags::DIRECTORY, Mode::empty()).unwrap();
+    }
+    drop(scene.lent.take());
+    assert!(matches!(scene.review.changes(), Err(ReviewError::Strange { .. })));
+    scene.review.discard().unwrap();
+    assert!(scene.shelf().names().is_empty());
+}
+
+#[test]
 fn directories_land_in_a_workspace_that_hands_its_group_on() {
     let mut scene = Scene::apart(&[("a", "1")]);
     mode(&scene.ws(), 0o2755);

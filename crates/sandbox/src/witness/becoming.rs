@@ -56,11 +56,7 @@ pub fn announced(
     let (stat, threads) = proc::stat_and_threads(*process).ok()?;
     // Of the thread that calls: the process's own entry is empty once its first thread has ended.
     let executable = executable(call.thread);
-    let ordered = stat.parent == init
-        && match &executable {
-            Ok(file) => Some(*file) == own,
-            Err(error) => error.kind() == io::ErrorKind::PermissionDenied,
-        };
+    let ordered = stat.parent == init && is_inits_own(&executable, own) && proc::is_fork(stat.identity.pid);
     let envp = call.args[if i64::from(call.number) == seccomp::EXECVEAT { 3 } else { 2 }];
     let mut memory = Memory::of(call.thread);
     let code = if ordered { None } else { environment::brought_in(&mut memory, envp, *ground) };
@@ -74,6 +70,16 @@ pub fn announced(
     let threads = threads != 1;
     let elders = elders(stat.identity.pid, threads);
     Some(Announced { process, parent, ordered, code, becoming, elders, threads, at })
+}
+
+/// Whether this may be the executable of what init forked: Creel's own, which may not be looked at. An agent's process
+/// that runs a program which its user cannot read may not be looked at either, and is init's child once its parent has
+/// ended; but it has executed that program, and what init forked has executed nothing yet.
+fn is_inits_own(executable: &io::Result<FileId>, own: Option<FileId>) -> bool {
+    match executable {
+        Ok(file) => Some(*file) == own,
+        Err(error) => error.kind() == io::ErrorKind::PermissionDenied,
+    }
 }
 
 /// Those that descend from the process.

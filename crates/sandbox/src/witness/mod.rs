@@ -278,11 +278,19 @@ impl Server {
             // What cannot be read cannot be judged.
             (_, Some(_), _) => Err(Errno::FAULT),
             (Some(_), None, _) => Err(Errno::SRCH),
-            (None, None, _) => self.carry_out(call, &now).map(|()| None),
+            (None, None, _) if ordered => self.carry_out(call, &now).map(|()| None),
+            (None, None, _) => self.unread(call, &now).map(|()| None),
         }
     }
 
-    /// Only what init starts cannot be looked at: it is what the warden itself ordered.
+    /// Of a program that the user cannot read, as the agent's may be, too, nothing can be said but that it executed
+    /// something. It must not pass for what the warden ordered.
+    fn unread(&self, call: &Call, now: &InForce) -> Result<(), Errno> {
+        let unknown = [OsString::from("(unreadable)")];
+        self.scribe.executed(execution::ordered(call, &unknown, now.generation)).map_err(|_| Errno::IO)
+    }
+
+    /// What init starts cannot be looked at: it is what the warden itself ordered.
     fn carry_out(&self, call: &Call, now: &InForce) -> Result<(), Errno> {
         match self.ordered.lock().unwrap_or_else(PoisonError::into_inner).pop_front() {
             Some(command) => self
@@ -291,7 +299,7 @@ impl Server {
                 .map_err(|_| Errno::IO),
             // Nothing was ordered, so it is not what the warden ordered.
             None if now.policy.judges_exec() => Err(Errno::ACCESS),
-            None => Ok(()),
+            None => self.unread(call, now),
         }
     }
 
