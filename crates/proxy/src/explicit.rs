@@ -92,7 +92,7 @@ fn read_head(said: &[u8]) -> Result<Option<(Asked, usize)>, ()> {
     let connect = method == "CONNECT";
     let port = match (authority.port_u16(), connect, uri.scheme_str()) {
         (Some(port), true, None) | (Some(port), false, Some("http")) if port > 0 => port,
-        (None, false, Some("http")) if authority.port().is_none() => 80,
+        (None, false, Some("http")) if authority.as_str() == authority.host() => 80,
         _ => return Err(()),
     };
     if authority.as_str().contains('@') {
