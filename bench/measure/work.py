@@ -47,7 +47,8 @@ def measure(bench):
             continue
         row(bench, section, name, rounds(bench, found, (name, template / part, script)))
     section.notes.append("Each run has a fresh copy of its files, on the same file system; one round that is not counted, then interleaved. "
-                         "Creel's time has its start in it, and its record of every program that was started.")
+                         "Creel's time has its start in it, and its record of every program that was started, with the digest of each: "
+                         "of a large program (Node.js, Chromium) a sandbox's first start waits about 1 ms for each MiB.")
     section.notes.append("bwrap shows the whole host read-only and the workspace writable; podman mounts the host's directories of programs and the workspace. "
                          "Neither writes down what runs, and neither has a network.")
     section.notes.append("gVisor is not measured: neither Debian nor PyPI has it, and its Go module needs a newer Go than Debian 12's.")
