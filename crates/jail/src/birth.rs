@@ -95,6 +95,10 @@ impl Assigned<'_> {
     pub fn wait(self) -> Result<Started, JailError> {
         // In this order: what is bound last is dropped first, and the child goes before its group.
         let Young { group, link, mut child, .. } = self.young;
+        if self.given.is_err() {
+            // It would wait for its plan, and this process for it.
+            let _ = rustix::net::shutdown(&link, rustix::net::Shutdown::Write);
+        }
         // A child that failed before it had a plan has said why, and that is worth more than that it is gone.
         let ready = match (answer::receive(&link), self.given) {
             (Err(JailError::Vanished), Err(error)) => return Err(JailError::step(Step::Assignment)(error)),

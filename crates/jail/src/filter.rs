@@ -200,6 +200,8 @@ pub(crate) fn compile_internet(a: &mut Assembler) {
 }
 
 #[cfg(test)]
+mod also;
+#[cfg(test)]
 mod used;
 
 #[cfg(test)]
@@ -345,6 +347,20 @@ mod tests {
         assert_eq!(judge(I386, 1, [0; 3]), ENOSYS);
         assert_eq!(judge(AUDIT, 0x4000_0000 | libc::SYS_connect, [0; 3]), ENOSYS);
         assert_eq!(judge(AUDIT, -1, [0; 3]), ENOSYS);
+    }
+
+    #[test]
+    fn no_call_is_allowed_that_nobody_makes() {
+        let named: Vec<i64> = used::USED.iter().map(|&(_, number)| number).chain(also()).collect();
+        for (number, action) in table(false) {
+            let allowed = !matches!(action, Action::Errno(_));
+            let who = named.iter().filter(|&&nr| nr == i64::from(number)).count();
+            assert_eq!(who, usize::from(allowed), "call {number}: {action:?}, named {who} times");
+        }
+    }
+
+    fn also() -> impl Iterator<Item = i64> {
+        also::ALSO.iter().flat_map(|(_, calls)| *calls).copied()
     }
 
     #[test]

@@ -34,12 +34,6 @@ pub(crate) enum Check {
     Personality,
 }
 
-/// Calls that libc has no names for yet; since 424 a number is the same on every architecture.
-const CACHESTAT: i64 = 451;
-const FUTEX_WAKE: i64 = 454;
-const FUTEX_WAIT: i64 = 455;
-const FUTEX_REQUEUE: i64 = 456;
-
 /// The warden is asked: who connects, what is executed, and with what it begins. Every C library makes the last call
 /// before any code runs that its loader was told to bring in, and threads and forks do without it (but musl's forks).
 const ASKED: &[i64] = &[libc::SYS_connect, libc::SYS_execve, libc::SYS_execveat, libc::SYS_set_tid_address];
@@ -137,9 +131,9 @@ const ALLOWED: &[&[i64]] = &[
         libc::SYS_close_range, libc::SYS_dup, libc::SYS_dup3, libc::SYS_fcntl, libc::SYS_flock, libc::SYS_fsync,
         libc::SYS_fdatasync, libc::SYS_sync, libc::SYS_syncfs, libc::SYS_sync_file_range, libc::SYS_ftruncate,
         libc::SYS_fallocate, libc::SYS_fadvise64, libc::SYS_readahead, libc::SYS_sendfile, libc::SYS_splice,
-        libc::SYS_tee, libc::SYS_vmsplice, libc::SYS_copy_file_range, libc::SYS_pipe2, libc::SYS_memfd_create,
+        libc::SYS_copy_file_range, libc::SYS_pipe2, libc::SYS_memfd_create,
         libc::SYS_eventfd2, libc::SYS_signalfd4, libc::SYS_timerfd_create, libc::SYS_timerfd_settime,
-        libc::SYS_timerfd_gettime, CACHESTAT,
+        libc::SYS_timerfd_gettime,
     ],
     // Files by name; the mount namespace and Landlock judge them.
     &[
@@ -157,7 +151,7 @@ const ALLOWED: &[&[i64]] = &[
     &[
         libc::SYS_brk, libc::SYS_mmap, libc::SYS_munmap, libc::SYS_mremap, libc::SYS_mprotect, libc::SYS_madvise,
         libc::SYS_msync, libc::SYS_mincore, libc::SYS_mlock, libc::SYS_mlock2, libc::SYS_munlock, libc::SYS_mlockall,
-        libc::SYS_munlockall, libc::SYS_mseal, libc::SYS_remap_file_pages, libc::SYS_pkey_alloc, libc::SYS_pkey_free,
+        libc::SYS_munlockall, libc::SYS_mseal, libc::SYS_pkey_alloc, libc::SYS_pkey_free,
         libc::SYS_pkey_mprotect, libc::SYS_membarrier, libc::SYS_get_mempolicy, libc::SYS_set_mempolicy,
         libc::SYS_mbind,
     ],
@@ -165,8 +159,8 @@ const ALLOWED: &[&[i64]] = &[
     &[
         libc::SYS_exit, libc::SYS_exit_group, libc::SYS_wait4, libc::SYS_waitid, libc::SYS_kill, libc::SYS_tkill,
         libc::SYS_tgkill, libc::SYS_pidfd_open, libc::SYS_pidfd_send_signal,
-        libc::SYS_set_robust_list, libc::SYS_get_robust_list, libc::SYS_futex, libc::SYS_futex_waitv,
-        FUTEX_WAKE, FUTEX_WAIT, FUTEX_REQUEUE, libc::SYS_rseq, libc::SYS_prctl,
+        libc::SYS_set_robust_list, libc::SYS_futex, libc::SYS_futex_waitv,
+        libc::SYS_rseq, libc::SYS_prctl,
         libc::SYS_getpid, libc::SYS_getppid, libc::SYS_gettid, libc::SYS_getpgid, libc::SYS_setpgid,
         libc::SYS_getsid, libc::SYS_setsid, libc::SYS_rt_sigaction, libc::SYS_rt_sigprocmask,
         libc::SYS_rt_sigpending, libc::SYS_rt_sigqueueinfo, libc::SYS_rt_tgsigqueueinfo, libc::SYS_rt_sigreturn,
@@ -237,7 +231,7 @@ mod arch {
         libc::SYS_symlink, libc::SYS_readlink, libc::SYS_rename, libc::SYS_renameat, libc::SYS_chmod,
         libc::SYS_chown, libc::SYS_lchown, libc::SYS_utime, libc::SYS_utimes, libc::SYS_futimesat,
         libc::SYS_getdents, libc::SYS_poll, libc::SYS_select, libc::SYS_epoll_create, libc::SYS_epoll_wait,
-        libc::SYS_eventfd, libc::SYS_signalfd, libc::SYS_inotify_init, libc::SYS_fork, libc::SYS_vfork,
+        libc::SYS_inotify_init, libc::SYS_fork, libc::SYS_vfork,
         libc::SYS_getpgrp, libc::SYS_alarm, libc::SYS_pause, libc::SYS_time, libc::SYS_arch_prctl,
     ];
 

@@ -153,10 +153,12 @@ impl Inside<'_> {
         mount::attach(&parcel.tree, held, at.display())?;
         let there = self.find(&at).ok().flatten();
         let placed = Placed(parcel.tree);
-        if there.map(mount::id).transpose()? == Some(mount::id(&placed.0)?) {
+        let stands = there.map(mount::id).transpose().and_then(|id| Ok(id == Some(mount::id(&placed.0)?)));
+        if matches!(stands, Ok(true)) {
             return Ok(placed);
         }
         self.take_back(&placed)?;
+        stands?;
         Err(LiveError::Moved(at.display().to_string()))
     }
 
@@ -211,7 +213,11 @@ impl Inside<'_> {
         let made = self.make_void(directory);
         let attached = made.and_then(|()| self.attach_void(point, at));
         // A mount keeps its root without a name; a name that was left over would stop the next one.
-        self.remove_void(directory)?;
+        let removed = self.remove_void(directory);
+        if attached.is_ok() && removed.is_err() {
+            self.revoke(at, false)?;
+        }
+        removed?;
         Ok(attached?)
     }
 

@@ -49,6 +49,8 @@ pub struct Change {
     scribe: Arc<Scribe>,
     mounts: Arc<Mounts>,
     bounded: Bounded,
+    /// Whether a change broke off between its layers.
+    torn: bool,
     watch: Option<Watch>,
     sighted: mpsc::Sender<Sighting>,
     sightings: Option<mpsc::Receiver<Sighting>>,
@@ -69,7 +71,16 @@ pub fn mode(policy: &Policy) -> &'static str {
     prepare::mode(policy)
 }
 
+/// Why a sandbox is ended whose change broke off half-way.
+pub const TORN: &str = "a change of its policy broke off half-way, so nobody can say what it may reach";
+
 impl Change {
+    /// Whether a change broke off so that neither the old policy nor the new one can be said to be in force. Such a
+    /// sandbox must end.
+    pub fn is_torn(&self) -> bool {
+        self.mounts.is_torn() || self.torn
+    }
+
     /// Nothing changed yet.
     pub fn new(
         prepared: &Prepared,
@@ -104,6 +115,7 @@ impl Change {
             mounts: Arc::new(mounts),
             bounded,
             watch: None,
+            torn: false,
             sighted,
             sightings: Some(sightings),
         }
@@ -206,10 +218,16 @@ impl Change {
         }
         let files = self.change_files(&places, force).await?;
         let began = Instant::now();
-        let did = self
-            .bounded
-            .apply(&limits_now, &limits_next)
-            .map_err(|why| Refused(format!("the limits could not be changed: {why}"), Vec::new()))?;
+        let did = match self.bounded.apply(&limits_now, &limits_next) {
+            Ok(did) => did,
+            Err(why) => {
+                let before = self.places.clone();
+                self.torn = !files.did.is_empty() && self.change_files(&before, false).await.is_err();
+                return Err(Refused(format!("the limits could not be changed: {why}"), Vec::new()));
+            }
+        };
+        // From here on what breaks off can no longer be taken back.
+        self.torn = true;
         let process = Applied { layer: "process".into(), did, took: began.elapsed() };
         let began = Instant::now();
         let (policy, next) = (Arc::new(policy), self.generation().next());
@@ -219,6 +237,7 @@ impl Change {
         did.push(format!("{kept} open connections go on"));
         let network = Applied { layer: "network".into(), did, took: began.elapsed() };
         (self.documents, self.policy, self.places) = (documents, policy, places);
+        self.torn = false;
         self.watch_anew();
         Ok(vec![files, process, network])
     }

@@ -28,6 +28,10 @@ use tokio::sync::{Mutex, mpsc};
 const MOST: usize = 64;
 /// After a failed accept, before the next.
 const BREATH: Duration = Duration::from_millis(10);
+/// After so many in a row, who asks is told that there is no room.
+const PATIENCE: u32 = 20;
+/// How long that may take.
+const FAREWELL: Duration = Duration::from_secs(1);
 
 /// What a further command starts from.
 #[derive(Debug, Clone)]
@@ -83,13 +87,21 @@ impl Control {
         let places = Arc::new(tokio::sync::Semaphore::new(MOST));
         listener.set_nonblocking(true)?;
         let listener = UnixListener::from_std(listener)?;
+        let (mut spare, mut failures) = (keep_one(&listener), 0);
         loop {
             let Ok(place) = Arc::clone(&places).acquire_owned().await else { return Ok(()) };
             let Ok((stream, _)) = listener.accept().await else {
-                // Out of descriptors, most likely: try again when some may have come back.
+                // Out of descriptors, most likely: some may come back, and else who asks is told so.
+                failures += 1;
+                if failures >= PATIENCE {
+                    spare.take();
+                    let _ = tokio::time::timeout(FAREWELL, refuse(&listener)).await;
+                    spare = keep_one(&listener);
+                }
                 tokio::time::sleep(BREATH).await;
                 continue;
             };
+            failures = 0;
             if !is_owner(&stream) {
                 continue;
             }
@@ -99,6 +111,26 @@ impl Control {
                 drop(place);
             });
         }
+    }
+}
+
+/// A descriptor that is there to be given up when there are no others.
+fn keep_one(listener: &UnixListener) -> Option<OwnedFd> {
+    listener.as_fd().try_clone_to_owned().ok()
+}
+
+/// Hears one who asks, and says that there is no room.
+async fn refuse(listener: &UnixListener) -> io::Result<()> {
+    let (stream, _) = listener.accept().await?;
+    hear(&stream, &mut Inbox::default()).await?;
+    say(&stream, &no_room(), None).await
+}
+
+fn no_room() -> Answer {
+    let why = "the warden has no descriptors left, or no memory";
+    Answer::Refused {
+        why: why.into(),
+        details: vec!["raise the limit on open files (ulimit -n), or try again".into()],
     }
 }
 
@@ -112,8 +144,17 @@ impl Shared {
     /// Acts on files that appear, in turn with changes of the policy.
     async fn heed(self: Arc<Self>, mut sightings: mpsc::Receiver<Sighting>) {
         while let Some(sighting) = sightings.recv().await {
-            self.change.lock().await.heed(sighting).await;
+            let mut change = self.change.lock().await;
+            change.heed(sighting).await;
+            if change.is_torn() {
+                return self.end_torn().await;
+            }
         }
+    }
+
+    /// Ends a sandbox of whose files nobody can say any more what they are.
+    async fn end_torn(&self) {
+        let _ = self.stop.send(Stop { grace: Duration::ZERO, why: crate::change::TORN }).await;
     }
 
     async fn converse(&self, stream: UnixStream) -> io::Result<()> {
@@ -123,8 +164,15 @@ impl Shared {
             Request::Status => say(&stream, &Answer::Status(Box::new(self.status().await)), None).await,
             Request::PolicyGet => say(&stream, &self.change.lock().await.now(), None).await,
             Request::PolicySet { documents, force } => {
-                let answer = self.change.lock().await.set(documents, force).await;
-                say(&stream, &answer, None).await
+                let (answer, torn) = {
+                    let mut change = self.change.lock().await;
+                    (change.set(documents, force).await, change.is_torn())
+                };
+                let said = say(&stream, &answer, None).await;
+                if torn {
+                    self.end_torn().await;
+                }
+                said
             }
             Request::Exec { command, env, cwd, terminal } => {
                 let wanted = Wanted { command, env, cwd, terminal };
@@ -133,7 +181,13 @@ impl Shared {
             Request::Pause => say(&stream, &self.pause().await, None).await,
             Request::Resume => say(&stream, &self.resume(), None).await,
             Request::Stop { grace_seconds } => {
-                let _ = self.stop.send(Stop { grace: Duration::from_secs(grace_seconds.into()) }).await;
+                let _ = self
+                    .stop
+                    .send(Stop {
+                        grace: Duration::from_secs(grace_seconds.into()),
+                        why: "stopped by its owner",
+                    })
+                    .await;
                 // The end of the warden ends this conversation; that is the answer.
                 std::future::pending().await
             }

@@ -7,9 +7,11 @@
 use crate::environment::CA_BUNDLE;
 use creel_api::plan::Injected;
 use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags};
+use rustix::io::Errno;
 use std::collections::HashSet;
 use std::ffi::OsStr;
 use std::fs;
+use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -83,12 +85,16 @@ pub fn files(sources: &Sources<'_>) -> Vec<Injected> {
 }
 
 /// Everything in `system` that others than its owner cannot read. Only root's own sandbox needs it hidden.
-pub fn private(system: &Path) -> Vec<PathBuf> {
+///
+/// An error when something cannot be looked at: what was not found would be shown.
+pub fn private(system: &Path) -> io::Result<Vec<PathBuf>> {
     let mut found = Vec::new();
-    if let Ok(top) = fs::File::open(system) {
-        find_private(&top.into(), Path::new(""), &mut found);
+    match fs::File::open(system) {
+        Ok(top) => find_private(&top.into(), Path::new(""), &mut found)?,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(error),
     }
-    found
+    Ok(found)
 }
 
 const NSSWITCH: &str = "passwd: files\ngroup: files\nshadow: files\nhosts: files dns\nnetworks: files\n\
@@ -120,16 +126,19 @@ fn text(path: &str, text: String) -> Injected {
 /// Finds every file and directory beneath `dir` that others cannot read.
 ///
 /// A few hundred are looked at for every start, so each is looked at by its name in the open directory.
-fn find_private(dir: &OwnedFd, under: &Path, found: &mut Vec<PathBuf>) {
+fn find_private(dir: &OwnedFd, under: &Path, found: &mut Vec<PathBuf>) -> Result<(), Errno> {
     const DEEPEST: usize = 12;
-    let Ok(entries) = Dir::read_from(dir) else { return };
-    for entry in entries.flatten() {
+    for entry in Dir::read_from(dir)? {
+        let entry = entry?;
         let name = entry.file_name();
         // Most of /etc is links; the directory itself says so, without a look at each.
         if name == c"." || name == c".." || entry.file_type() == FileType::Symlink {
             continue;
         }
-        let Ok(stat) = rustix::fs::statat(dir, name, AtFlags::SYMLINK_NOFOLLOW) else { continue };
+        let stat = match rustix::fs::statat(dir, name, AtFlags::SYMLINK_NOFOLLOW) {
+            Err(Errno::NOENT) => continue,
+            looked => looked?,
+        };
         let path = under.join(OsStr::from_bytes(name.to_bytes()));
         let kind = FileType::from_raw_mode(stat.st_mode);
         if kind == FileType::Symlink {
@@ -138,10 +147,13 @@ fn find_private(dir: &OwnedFd, under: &Path, found: &mut Vec<PathBuf>) {
             found.push(path);
         } else if kind == FileType::Directory && path.components().count() < DEEPEST {
             let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-            let Ok(dir) = rustix::fs::openat(dir, name, flags, Mode::empty()) else { continue };
-            find_private(&dir, &path, found);
+            match rustix::fs::openat(dir, name, flags, Mode::empty()) {
+                Err(Errno::NOENT | Errno::LOOP | Errno::NOTDIR) => {}
+                opened => find_private(&opened?, &path, found)?,
+            }
         }
     }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -151,7 +163,7 @@ mod tests {
 
     fn made(uid: u32, system: &Path) -> Vec<Injected> {
         let user = User { name: "ada".into(), uid, gid: uid, home: "/home/ada".into() };
-        let private = if uid == 0 { private(system) } else { Vec::new() };
+        let private = if uid == 0 { private(system).unwrap() } else { Vec::new() };
         files(&Sources { hostname: "box", user: &user, bundle: b"PEM", java: None, has: &|_| false, private })
     }
 

@@ -100,6 +100,9 @@ pub enum RunError {
     /// No authority of the sandbox's own.
     #[error("cannot make the sandbox's certificate authority")]
     Authority(#[source] creel_net::authority::AuthorityError),
+    /// What of the host's settings is nobody else's business cannot be told from the rest.
+    #[error("cannot look through /etc for what others may not read, so nothing of it is shown")]
+    Private(#[source] io::Error),
     /// No such device.
     #[error(transparent)]
     Device(#[from] devices::DeviceError),

@@ -21,6 +21,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// How often a change is tried again after those who stood in its way were ended.
 const ATTEMPTS: usize = 3;
@@ -131,6 +132,8 @@ pub struct Mounts {
     pub scaffold: OwnedFd,
     /// Process id of init.
     pub init: u32,
+    /// Whether a helper broke off, so that what it did is neither done nor undone.
+    pub torn: AtomicBool,
 }
 
 /// What one attempt came to.
@@ -159,7 +162,7 @@ impl Mounts {
 
     fn attempt(&self, request: &Request, force: bool, ended: &mut Vec<String>) -> Result<Attempt, Trouble> {
         let mut helper = self.helper(request).map_err(|e| Trouble::broken(&e))?;
-        match helper.reply()? {
+        match self.heard(helper.reply())? {
             Reply::Failed(why) => Err(Trouble::new(why)),
             Reply::Busy { at, mount } => {
                 let narrowed =
@@ -178,19 +181,30 @@ impl Mounts {
             Reply::Done { removed } => {
                 let left = holders::all(self.init, &removed);
                 if left.is_empty() || force {
-                    helper.judge(Verdict::Keep)?;
+                    self.heard(helper.judge(Verdict::Keep))?;
                     if !left.is_empty() {
                         ended.extend(self.clear(&left, true, String::new())?);
                     }
                     return Ok(Attempt::Done);
                 }
-                helper.judge(Verdict::Undo)?;
+                self.heard(helper.judge(Verdict::Undo))?;
                 Err(Trouble {
                     why: "what is to be taken away is in use".into(),
                     details: holders::lines(&left),
                 })
             }
         }
+    }
+
+    /// Whether a change broke off half-way.
+    pub fn is_torn(&self) -> bool {
+        self.torn.load(Ordering::SeqCst)
+    }
+
+    /// What a helper said; one that says nothing may have done anything.
+    fn heard<T>(&self, said: Result<T, Trouble>) -> Result<T, Trouble> {
+        self.torn.fetch_or(said.is_err(), Ordering::SeqCst);
+        said
     }
 
     /// Ends the holders, or says that they stand in the way.

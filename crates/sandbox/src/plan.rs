@@ -45,6 +45,14 @@ pub enum PlanError {
         /// Where it leads.
         to: PathBuf,
     },
+    /// It cannot be told what is to be hidden.
+    #[error("cannot look at {}, where the policy hides something", path.display())]
+    Unseen {
+        /// The path.
+        path: PathBuf,
+        /// The cause.
+        source: io::Error,
+    },
     /// The workspace is too large to look through.
     #[error("{} has more than {MOST_ENTRIES} entries, too many to find what `{pattern}` hides", base.display())]
     TooLarge {
@@ -146,6 +154,9 @@ fn place(
     let writable = |dir: &Path| writable_root(dir, filesystem, reserved);
     let source = match links::follow(&grant.path, &writable) {
         Ok(source) => source,
+        Err(Astray::Io(source)) if grant.access == Access::Hide && !is_absent(&source) => {
+            return Err(PlanError::Unseen { path: grant.path.clone(), source });
+        }
         Err(_) if grant.access == Access::Hide => return Ok(None),
         Err(Astray::Planted { link, to }) => {
             return Err(PlanError::Planted { path: grant.path.clone(), link, to });
@@ -168,6 +179,14 @@ fn place(
         to,
     })?;
     Ok(Some(Place { at, what }))
+}
+
+/// Whether the error says that nothing is there, or nothing that this user, and so the sandbox, could reach. After
+/// any other it may be there.
+fn is_absent(error: &io::Error) -> bool {
+    use rustix::io::Errno;
+    let nothing = [Errno::NOENT, Errno::NOTDIR, Errno::ACCESS, Errno::LOOP, Errno::NAMETOOLONG];
+    error.raw_os_error().is_some_and(|number| nothing.iter().any(|errno| errno.raw_os_error() == number))
 }
 
 /// Where what may be missing stands, of that which is there. What cannot be granted is left out, as if it were missing.
@@ -252,23 +271,36 @@ fn hidden_by_pattern(filesystem: &Filesystem) -> Result<Vec<PathBuf>, PlanError>
             }
             takes
         })
-        .ok_or_else(too_large)?;
+        .map_err(|stopped| {
+            stopped.map_or_else(too_large, |(path, source)| PlanError::Unseen { path, source })
+        })?;
     }
     Ok(found)
 }
 
-/// Calls `take` for every entry beneath `dir`, not following links, not into what was taken. `None` when there are
-/// more than `left`.
-fn search(dir: &Path, left: &mut usize, take: &mut dyn FnMut(&Path) -> bool) -> Option<()> {
-    let Ok(entries) = std::fs::read_dir(dir) else { return Some(()) };
-    for entry in entries.flatten() {
-        *left = left.checked_sub(1)?;
+/// What could not be looked at, and why; nothing when there is more than may be looked at.
+type Stopped = Option<(PathBuf, io::Error)>;
+
+/// Calls `take` for every entry beneath `dir`, not following links, not into what was taken. Stops when there are more
+/// than `left`, and at what may be there and cannot be looked at.
+fn search(dir: &Path, left: &mut usize, take: &mut dyn FnMut(&Path) -> bool) -> Result<(), Stopped> {
+    let unseen = |path: &Path| {
+        let path = path.to_owned();
+        move |error| Some((path, error))
+    };
+    let entries = match std::fs::read_dir(dir) {
+        Err(error) if is_absent(&error) => return Ok(()),
+        read => read.map_err(unseen(dir))?,
+    };
+    for entry in entries {
+        let entry = entry.map_err(unseen(dir))?;
+        *left = left.checked_sub(1).ok_or(None)?;
         let path = entry.path();
-        if !take(&path) && entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+        if !take(&path) && entry.file_type().map_err(unseen(&path))?.is_dir() {
             search(&path, left, take)?;
         }
     }
-    Some(())
+    Ok(())
 }
 
 /// The plan in words, for the record.

@@ -21,6 +21,7 @@ use creel_proxy::Held;
 use creel_review::{Lent, Shelf};
 use creel_types::{SandboxId, SandboxName, Size};
 use std::ffi::OsString;
+use std::io;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixListener};
 use std::path::{Path, PathBuf};
@@ -126,7 +127,13 @@ pub fn prepare(mut order: Order) -> Result<(Prepared, Plan), RunError> {
     let plan = Plan {
         hostname: name.to_string(),
         root: base.plan(),
-        etc: etc(&base, &name, &user, (&authority, &trust), private),
+        etc: etc(
+            &base,
+            &name,
+            &user,
+            (&authority, &trust),
+            private.found(Path::new(HOSTS)).map_err(RunError::Private)?,
+        ),
         scratch: policy.process().limits().disk.unwrap_or(SCRATCH),
         cwd: cwd(&policy, &base, &workspace, &user),
         env: env.clone(),
@@ -257,7 +264,7 @@ fn claim(name: &SandboxName) -> Result<UnixListener, RunError> {
     SocketAddr::from_abstract_name(socket_name(uid, name.as_str()))
         .and_then(|addr| UnixListener::bind_addr(&addr))
         .map_err(|source| match source.kind() {
-            std::io::ErrorKind::AddrInUse => RunError::NameTaken(name.to_string()),
+            io::ErrorKind::AddrInUse => RunError::NameTaken(name.to_string()),
             _ => RunError::Socket(source),
         })
 }
@@ -320,7 +327,7 @@ fn etc(
     name: &SandboxName,
     user: &User,
     (authority, trust): (&Authority, &Trust),
-    private: Looking,
+    private: Vec<PathBuf>,
 ) -> Vec<creel_api::plan::Injected> {
     let mut authorities = vec![authority.der().clone()];
     authorities.extend(trust.extra().iter().cloned());
@@ -336,7 +343,7 @@ fn etc(
         bundle: &pem,
         java: java.as_deref(),
         has: &|place| base.has(&Path::new("/etc").join(place)),
-        private: private.found(Path::new(HOSTS)),
+        private,
     })
 }
 
@@ -346,16 +353,16 @@ enum Looking {
     /// Nothing has to be hidden from a user who cannot read it; and an image holds nothing of the host's.
     Needless,
     /// It goes on.
-    Beside(std::thread::JoinHandle<Vec<PathBuf>>),
+    Beside(std::thread::JoinHandle<io::Result<Vec<PathBuf>>>),
     /// There is no thread to be had.
     Later,
 }
 
 impl Looking {
     /// What was found; looks itself where nobody did to the end, as what is not looked for would be shown.
-    fn found(self, system: &Path) -> Vec<PathBuf> {
+    fn found(self, system: &Path) -> io::Result<Vec<PathBuf>> {
         match self {
-            Self::Needless => Vec::new(),
+            Self::Needless => Ok(Vec::new()),
             Self::Beside(thread) => thread.join().unwrap_or_else(|_| etc::private(system)),
             Self::Later => etc::private(system),
         }

@@ -26,6 +26,7 @@ use creel_review::Lent;
 use creel_types::Generation;
 use rustix::process::{Signal, WaitId, WaitIdOptions, pidfd_send_signal, waitid};
 use std::os::fd::{AsFd, OwnedFd};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::io::unix::AsyncFd;
@@ -53,6 +54,8 @@ pub struct Outcome {
 pub struct Stop {
     /// How long the command may take.
     pub grace: Duration,
+    /// Why, for the record.
+    pub why: &'static str,
 }
 
 /// Lives the sandbox's life; gives the command's exit code.
@@ -137,7 +140,7 @@ impl Warden {
                 &serde_json::json!({ "started": prepared.name.as_str(), "record": prepared.record.path(), "enforced": enforced }),
             );
         }
-        let mounts = Mounts { spaces, scaffold, init: pid };
+        let mounts = Mounts { spaces, scaffold, init: pid, torn: AtomicBool::new(false) };
         let lookout = Lookout::begin(&group, Arc::clone(&scribe));
         let group: SharedGroup = Arc::new(Mutex::new(Some(group)));
         let (set_time, time) = watch::channel(prepared.policy.process().limits().time);
@@ -221,9 +224,9 @@ impl Warden {
             tokio::select! {
                 report = self.jobs.next() => match report {
                     Some(report) => if let Some(outcome) = self.heard(report) { return stopped(outcome, stopping) },
-                    None => return stopped(Outcome { code: 137, reason: "the sandbox's init was killed".into() }, stopping),
+                    None => return without_init(stopping),
                 },
-                _ = self.init.readable() => return stopped(Outcome { code: 137, reason: "the sandbox's init was killed".into() }, stopping),
+                _ = self.init.readable() => return without_init(stopping),
                 _ = self.exit.readable() => return stopped(without_exit(), stopping),
                 number = signals.next() => {
                     let _ = self.jobs.say(&Say::Signal { to: Target::Job(MAIN), signal: number }, &[]);
@@ -233,9 +236,9 @@ impl Warden {
                     }
                 }
                 Some(stop) = self.stops.recv() => {
-                    stopping = Some("stopped by its owner");
+                    stopping = Some(stop.why);
                     if stop.grace.is_zero() {
-                        return Outcome { code: 137, reason: "stopped by its owner".into() };
+                        return Outcome { code: 137, reason: stop.why.into() };
                     }
                     let _ = self.jobs.say(&Say::Signal { to: Target::All, signal: Signal::TERM.as_raw() }, &[]);
                     // Who is held still hears the polite signal, but cannot follow it.
@@ -381,6 +384,15 @@ fn without_exit() -> Outcome {
     let reason = "the sandbox's exit ended before it";
     say(&format!("creel: {reason}"));
     Outcome { code: crate::EXIT_OWN_FAILURE.into(), reason: reason.into() }
+}
+
+/// Nothing runs any more.
+fn without_init(stopping: Option<&'static str>) -> Outcome {
+    let reason = "the sandbox's init was killed, or failed";
+    if stopping.is_none() {
+        say(&format!("creel: {reason}"));
+    }
+    stopped(Outcome { code: 137, reason: reason.into() }, stopping)
 }
 
 fn stopped(outcome: Outcome, why: Option<&str>) -> Outcome {

@@ -5,9 +5,15 @@
 
 #![allow(clippy::unwrap_used, clippy::missing_panics_doc, clippy::expect_used)] // a harness that fails must say where
 
+#[cfg(all(target_os = "linux", target_arch = "x86_64", target_env = "gnu"))]
+pub mod drill;
 mod memory;
+#[cfg(all(target_os = "linux", target_arch = "x86_64", target_env = "gnu"))]
+pub mod place;
 mod registry;
 mod scene;
+#[cfg(all(target_os = "linux", target_arch = "x86_64", target_env = "gnu"))]
+pub mod stepper;
 mod upstream;
 
 pub use memory::holds;

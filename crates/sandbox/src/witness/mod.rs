@@ -122,8 +122,13 @@ impl Server {
                 },
                 Err(errno) => Answer::Refuse(errno),
             };
-            // A caller that has gone meanwhile needs no answer.
-            let _ = self.listener.answer(&call, answer);
+            match self.listener.answer(&call, answer) {
+                Ok(()) => {}
+                // A caller that has gone meanwhile needs no answer.
+                Err(error) if error.errno == Errno::NOENT => {}
+                // It would wait for good.
+                Err(_) => return,
+            }
         }
     }
 
