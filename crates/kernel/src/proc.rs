@@ -309,10 +309,7 @@ mod tests {
         drop(write);
         executed.kill().unwrap();
         executed.wait().unwrap();
-        let _ = rustix::process::waitpid(
-            rustix::process::Pid::from_raw(child as i32),
-            rustix::process::WaitOptions::empty(),
-        );
+        let _ = rustix::process::waitpid(Pid::from_raw(child as i32), rustix::process::WaitOptions::empty());
         assert_eq!(found, (true, false));
         assert_eq!(flags(b"42 (a) b) S 41 7 7 0 -1 64 1"), Some(64));
     }
