@@ -142,6 +142,7 @@ async fn a_request_for_another_host_is_refused_on_every_kind_of_connection() {
     for (host, path) in [
         ("other.test", "/ok/1"),
         ("api.test:444", "/ok/1"),
+        ("api.test:65979", "/ok/1"),
         ("user@api.test", "/ok/1"),
         ("api.test", "https://other.test/ok/1"),
         ("api.test", "http://api.test/ok/1"),
