@@ -125,6 +125,9 @@ fn request(out: &mut String, e: &Request) -> fmt::Result {
     if !e.target.query().is_empty() {
         write!(out, "?{}", Safe(&e.target.query().join("&")))?;
     }
+    if let Some(said) = &e.said {
+        write!(out, " [{}]", Safe(said))?;
+    }
     if e.phase == Phase::Closed {
         status(out, e.status, e.bytes_down, e.duration)?;
     }

@@ -1,14 +1,16 @@
-//! The one form in which hosts, paths and methods are compared *and* sent (law 4).
+//! The one form in which hosts, paths, methods and JSON texts are compared *and* sent (law 4).
 //!
 //! Whatever has two readings is refused instead of being given one: two programs that read a spelling
 //! differently are how a check is passed by one thing and acted on by another. Each function is idempotent.
 
 mod host;
 mod ipv4;
+mod json;
 mod method;
 mod path;
 
 pub use host::host;
+pub use json::{fold_case, json};
 pub use method::method;
 pub use path::{CanonicalPath, path};
 pub(crate) use path::{encode_segment, fold_segment};
@@ -69,4 +71,7 @@ pub enum CanonicalError {
     /// A standard method in other than upper case.
     #[error("method `{0}` is written in upper case")]
     MethodCase(String),
+    /// Not JSON, or JSON with more than one reading; what is wrong.
+    #[error("not JSON with one reading: {0}")]
+    Json(String),
 }

@@ -3,20 +3,23 @@
 //! Rules are kept in the order of their names, so that neither the answer nor the rule that is named in it depends
 //! on the order in which they were written (law 5). A lookup touches the rules for one host only.
 
+mod content;
 mod explain;
 mod index;
 mod near;
 pub(crate) mod reach;
 mod rule;
+mod says;
 mod special;
 
 pub(crate) use index::{Index, Ports};
 pub(crate) use reach::{AddressGrant, Grants};
 pub(crate) use rule::{Form, From, Program, Rule, Target};
+pub(crate) use says::{Content, GitSays, GraphqlSays, McpSays, PushPattern, RpcSays, Says, SocketSays};
 pub(crate) use special::{is_undialable, special_blocks};
 
 use crate::pattern::HostPattern;
-use crate::{Admission, Connect, Handling, Reason, Refusal, Request};
+use crate::{Admission, Connect, Contents, Handling, Head, Reads, Reason, Refusal, Request};
 use creel_types::{Host, RuleId};
 
 /// The compiled network and capture rules.
@@ -105,29 +108,73 @@ impl Network {
         Ok(admit(ask, handling, self.rules[at as usize].id.clone(), union.grants))
     }
 
+    /// The request as its head alone says it: what depends on its content is refused.
     pub(crate) fn request(&self, ask: &Request<'_>) -> Result<RuleId, Refusal> {
+        match self.head(ask)? {
+            Head::Allowed(rule) => Ok(rule),
+            Head::Reads(_) => self.content(ask, &Contents::default()),
+        }
+    }
+
+    /// The rule that may allow the request, whatever it says: for who asks what is possible at most.
+    pub(crate) fn at_most(&self, ask: &Request<'_>) -> Result<RuleId, Refusal> {
+        let refusal = match self.head(ask) {
+            Ok(Head::Allowed(rule)) => return Ok(rule),
+            Ok(Head::Reads(_)) => None,
+            Err(refusal) if refusal.reason == Reason::Request => Some(refusal),
+            Err(refusal) => return Err(refusal),
+        };
+        let mut first = None;
+        self.index.each(ask.connect.host, ask.connect.port, |at| {
+            let rule = &self.rules[at as usize];
+            let may =
+                rule.form.content().is_some_and(|c| c.says.admits() && c.is_within(ask.method, ask.path));
+            if rule.from.admits(ask.connect.caller) && (may || rule.form.allows(ask.method, ask.path)) {
+                first = lowest(first, at);
+            }
+        });
+        match first {
+            Some(at) => Ok(self.rules[at as usize].id.clone()),
+            None => Err(refusal.unwrap_or_else(|| self.refuse_request(ask))),
+        }
+    }
+
+    pub(crate) fn head(&self, ask: &Request<'_>) -> Result<Head, Refusal> {
         let Connect { host, port, caller } = ask.connect;
         if let Some(denied) = self.denied(host, port) {
             return Err(self.refuse_connect(&ask.connect, Reason::Denied(denied.written.to_string())));
         }
         if let Some(rule) = self.model_rule(host, port) {
-            return Ok(rule.clone());
+            return Ok(Head::Allowed(rule.clone()));
         }
         let (mut allowed, mut denied) = (None, None);
+        let (mut asks, mut guards) = (Reads::default(), Reads::default());
         self.index.each(host, port, |at| {
             let rule = &self.rules[at as usize];
-            if rule.from.may_be(caller)
-                && let Some(pattern) = rule.form.denies(ask.method, ask.path)
-            {
-                denied = lowest(denied, (at, pattern));
+            if rule.from.may_be(caller) {
+                if let Some(pattern) = rule.form.denies(ask.method, ask.path) {
+                    denied = lowest(denied, (at, pattern));
+                }
+                if let Some(content) = rule.form.content() {
+                    content.guards(&mut guards);
+                }
             }
-            if rule.from.admits(caller) && rule.form.allows(ask.method, ask.path) {
-                allowed = lowest(allowed, (at, ""));
+            if rule.from.admits(caller) {
+                if rule.form.allows(ask.method, ask.path) {
+                    allowed = lowest(allowed, (at, ""));
+                }
+                if let Some(content) = rule.form.content() {
+                    content.asks(ask, &mut asks);
+                }
             }
         });
         match (denied, allowed) {
             (Some((at, pattern)), _) => Err(self.refuse_denied_request(ask, at, pattern)),
-            (None, Some((at, _))) => Ok(self.rules[at as usize].id.clone()),
+            (None, Some(_)) if guards.any() => {
+                Ok(Head::Reads(Reads { only_denies: true, answers: false, ..guards }))
+            }
+            (None, Some((at, _))) => Ok(Head::Allowed(self.rules[at as usize].id.clone())),
+            (None, None) if asks.any() => Ok(Head::Reads(asks.and(guards))),
             (None, None) => Err(self.refuse_request(ask)),
         }
     }
@@ -182,7 +229,8 @@ impl Network {
             let rule = &self.rules[at as usize];
             if let Some(name) = &rule.credential
                 && rule.from.admits(caller)
-                && rule.form.allows(ask.method, ask.path)
+                && (rule.form.allows(ask.method, ask.path)
+                    || rule.form.content().is_some_and(|content| content.is_for(ask)))
             {
                 names.push(&**name);
             }
@@ -269,7 +317,8 @@ impl Union {
             Form::Plain => &mut self.plain,
             Form::Raw => &mut self.raw,
             Form::Http { allow, .. } if !allow.is_empty() => &mut self.http,
-            Form::Http { .. } => return,
+            Form::Content(content) if content.says.admits() => &mut self.http,
+            Form::Http { .. } | Form::Content(_) => return,
         };
         *kind = lowest(*kind, at);
         self.grants.add(&rule.grants);

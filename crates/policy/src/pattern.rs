@@ -10,18 +10,22 @@
 //! allocates nothing, and its time is bounded by the length of the text times the length of the pattern.
 
 mod arguments;
+mod call;
 mod glob;
 mod host;
 mod http;
 mod path;
+mod repository;
 
 pub use arguments::ArgumentPattern;
+pub(crate) use call::CallPattern;
 pub use glob::NamePattern;
 pub(crate) use glob::Token;
 pub use host::{HostPattern, WildHost};
 pub(crate) use http::HttpPattern;
 pub use path::PathPattern;
 pub(crate) use path::SegmentShape;
+pub(crate) use repository::{GitAsk, RepositoryPattern};
 
 /// Why a text is not a pattern, and what to write instead.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -2,8 +2,8 @@
 
 use crate::network::{HOST_SERVICES, Network, reach};
 use crate::{
-    Admission, Backend, Connect, Credential, Devices, Execute, Filesystem, Handling, Inference, Layer,
-    Permit, Process, Reason, Refusal, Request, Resolution,
+    Admission, Backend, Call, Connect, Contents, Credential, Devices, Execute, Family, Filesystem, Handling,
+    Head, Inference, Layer, Message, Permit, Process, Reason, Refusal, Request, Resolution,
 };
 use creel_types::{Host, HostName, RuleId};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -97,7 +97,8 @@ impl Policy {
     }
 
     /// Whether the request may be made. Asked for every request, also on a connection that is kept alive. Allocates
-    /// nothing when it may. Calls to the model router are not asked for here.
+    /// nothing when it may. Calls to the model router are not asked for here. A request is refused here when it hangs
+    /// on what is in it: whoever can read that asks [`Policy::head`].
     ///
     /// # Errors
     /// The refusal, explained.
@@ -118,6 +119,59 @@ impl Policy {
     pub fn bound(&self, ask: &Request<'_>) -> Vec<usize> {
         let names = self.network.bound(ask);
         (0..self.credentials.len()).filter(|&at| names.contains(&&*self.credentials[at].name)).collect()
+    }
+
+    /// The same for a request whose content can be read where it matters.
+    ///
+    /// # Errors
+    /// The refusal, explained.
+    pub fn head(&self, ask: &Request<'_>) -> Result<Head, Refusal> {
+        self.readable(|| {
+            format!("{} {}:{}{}", ask.method, ask.connect.host, ask.connect.port, ask.path.path())
+        })?;
+        self.network.head(ask)
+    }
+
+    /// Whether some content could make the request allowed.
+    pub(crate) fn at_most(&self, ask: &Request<'_>) -> Result<RuleId, Refusal> {
+        self.readable(|| format!("{} {}", ask.method, ask.path.path()))?;
+        self.network.at_most(ask)
+    }
+
+    /// Whether a request may say this. Asked where [`Policy::head`] says that something has to be read.
+    ///
+    /// # Errors
+    /// The refusal, explained.
+    pub fn content(&self, ask: &Request<'_>, said: &Contents) -> Result<RuleId, Refusal> {
+        match self.head(ask)? {
+            Head::Allowed(rule) => Ok(rule),
+            Head::Reads(_) => self.network.content(ask, said),
+        }
+    }
+
+    /// Whether this may be said, in a conversation that a request has opened: a WebSocket.
+    ///
+    /// # Errors
+    /// The refusal, explained.
+    pub fn message(&self, ask: &Request<'_>, family: Family, said: &Message) -> Result<RuleId, Refusal> {
+        match self.head(ask)? {
+            Head::Allowed(rule) => Ok(rule),
+            Head::Reads(_) => self.network.message(ask, family, said),
+        }
+    }
+
+    /// Whether a server may ask this of the client, in its answer to an MCP request.
+    ///
+    /// # Errors
+    /// The refusal, explained.
+    pub fn asked_back(&self, ask: &Request<'_>, call: &Call) -> Result<RuleId, Refusal> {
+        self.readable(|| format!("{call} from {}:{}", ask.connect.host, ask.connect.port))?;
+        self.network.asked_back(ask, call)
+    }
+
+    /// Whether a tool may be called at all, with some arguments: one that may not is left out of lists of tools.
+    pub fn offers(&self, ask: &Request<'_>, tool: &str) -> bool {
+        self.unreadable.is_none() && self.network.offers(ask, tool)
     }
 
     /// Whether the admitted name may lead to this address (law 6). The address dialled is the address judged.

@@ -12,6 +12,7 @@ mod network;
 pub(crate) mod path;
 mod places;
 mod process;
+mod says;
 pub(crate) mod scalar;
 pub(crate) mod target;
 

@@ -56,6 +56,10 @@ pub enum Reason {
     Request,
     /// An `http.deny` pattern takes the request; the pattern as written.
     RequestDenied(String),
+    /// Rules admit the request's head, not what it says.
+    Content,
+    /// A deny of what a request says takes it; the deny as written.
+    ContentDenied(String),
     /// The address is not one that a name may lead to; what the address is.
     Address(String),
     /// The connection ends at the model router; there is nothing to dial.
@@ -97,6 +101,8 @@ impl fmt::Display for Reason {
             Self::Program => f.write_str("no rule admits this program to this host"),
             Self::Request => f.write_str("no rule allows this request"),
             Self::RequestDenied(pattern) => write!(f, "`deny: {pattern}` takes the request"),
+            Self::Content => f.write_str("no rule allows what the request says"),
+            Self::ContentDenied(entry) => write!(f, "`deny: {entry}` takes what the request says"),
             Self::Address(what) => write!(f, "the address is {what}"),
             Self::ModelOnly => f.write_str("this host is served by the model router and is never dialled"),
             Self::Protocol(what) => write!(f, "not what the rule allows: {what}"),

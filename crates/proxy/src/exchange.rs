@@ -1,5 +1,8 @@
 //! One request and its answer: judged, recorded, handed on.
 
+mod read;
+mod socket;
+
 use crate::credentials::{Loan, Misuse};
 use crate::decide;
 use crate::exit::Exit;
@@ -17,9 +20,9 @@ use crate::target::{self, NotHere};
 use crate::watched::{self, Knife};
 use creel_net::Body;
 use creel_policy::canonical::CanonicalPath;
-use creel_policy::{Connect, Handling, Refusal, Request as Ask};
+use creel_policy::{Connect, Contents, Handling, Head, Reading, Reads, Refusal, Request as Ask};
 use creel_types::{Generation, RuleId};
-use http::header::{CONNECTION, HeaderMap, HeaderValue};
+use http::header::{CONNECTION, HeaderMap, HeaderValue, SEC_WEBSOCKET_EXTENSIONS};
 use http::{Request, Response, StatusCode, Uri, Version};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
@@ -63,6 +66,15 @@ struct Allowed {
     generation: Generation,
     model: bool,
     loan: Option<Arc<Loan>>,
+    /// It opens a WebSocket whose messages are judged.
+    socket: bool,
+}
+
+/// What the policy says to a request.
+enum Word<T> {
+    Allowed(T),
+    /// It depends on what is in it.
+    Reads(Reads),
 }
 
 /// What goes on, and can be cut.
@@ -139,22 +151,18 @@ impl Exchange {
     }
 
     async fn answered(self: Arc<Self>, request: Request<Incoming>) -> Result<Response<Body>, NoAnswer> {
-        let instead = match self.admit(&request) {
-            Ok(admitted) => match self.hand_on(request, admitted).await {
-                Ok(response) => return Ok(response),
-                Err(Failed::NoAnswer) => return Err(NoAnswer),
-                Err(Failed::Instead(NoWay::Trouble(why), _)) => {
-                    return Ok(trouble(StatusCode::BAD_GATEWAY, &why));
-                }
-                Err(Failed::Instead(NoWay::Refused(refusal, generation), headers)) => {
-                    let _ = self.exit.record_refusal(&self.flow, &refusal, None, false);
-                    return Ok(refused(&refusal, generation, &headers));
-                }
-            },
+        let instead = match self.admit(&request, None) {
+            Ok(Word::Allowed(admitted)) => {
+                let request = request.map(|body| watched::up(body, &admitted.knife));
+                let answered = self.hand_on(request, admitted).await;
+                return self.or_say(answered);
+            }
+            Ok(Word::Reads(reads)) => return Box::pin(self.read(request, reads)).await,
             Err(instead) => instead,
         };
         let response = self.say(instead, &request);
-        Box::pin(drain(request)).await;
+        let drains = drains(request.version(), request.headers());
+        Box::pin(drain(drains.then(|| request.into_body()))).await;
         Ok(response)
     }
 
@@ -170,12 +178,25 @@ impl Exchange {
         }
     }
 
+    /// The server's answer, or what is said when there is none.
+    fn or_say(&self, answered: Result<Response<Body>, Failed>) -> Result<Response<Body>, NoAnswer> {
+        match answered {
+            Ok(response) => Ok(response),
+            Err(Failed::NoAnswer) => Err(NoAnswer),
+            Err(Failed::Instead(NoWay::Trouble(why), _)) => Ok(trouble(StatusCode::BAD_GATEWAY, &why)),
+            Err(Failed::Instead(NoWay::Refused(refusal, generation), headers)) => {
+                let _ = self.exit.record_refusal(&self.flow, &refusal, None, false);
+                Ok(refused(&refusal, generation, &headers))
+            }
+        }
+    }
+
     /// The requests that have begun and ended.
     pub(crate) fn pace(&self) -> &Arc<Pace> {
         &self.pace
     }
 
-    fn say(&self, instead: Instead, request: &Request<Incoming>) -> Response<Body> {
+    fn say<B>(&self, instead: Instead, request: &Request<B>) -> Response<Body> {
         match instead {
             Instead::Trouble(status, why) => trouble(status, &why),
             Instead::Refuse { status, refusal, generation } => {
@@ -193,9 +214,9 @@ impl Exchange {
         }
     }
 
-    fn asked<'a>(
+    fn asked<'a, B>(
         &self,
-        request: &'a Request<Incoming>,
+        request: &'a Request<B>,
         target: &'a str,
         status: Option<StatusCode>,
     ) -> RefusedRequest<'a> {
@@ -203,8 +224,8 @@ impl Exchange {
         RefusedRequest { method: request.method().as_str(), target, tls: self.tls, status }
     }
 
-    /// Asks the policy in force.
-    fn judge(&self, request: &Request<Incoming>) -> Result<Allowed, Instead> {
+    /// Asks the policy in force; about what the request says, too, where that has been read.
+    fn judge<B>(&self, request: &Request<B>, said: Option<&Contents>) -> Result<Word<Allowed>, Instead> {
         let now = self.exit.setting.policy.load();
         let generation = now.generation;
         let refuse = |status, refusal| Instead::Refuse { status, refusal, generation };
@@ -212,7 +233,7 @@ impl Exchange {
             return Err(refuse(StatusCode::MISDIRECTED_REQUEST, refusal.clone()));
         }
         let leave = decide::connection(&now, &self.flow).map_err(|r| refuse(StatusCode::FORBIDDEN, r))?;
-        let path = self.read(request, generation)?;
+        let path = self.path(request, generation)?;
         let method = request.method().as_str();
         let model = leave.admission.handling() == Handling::Model;
         let (rule, loan) = if model {
@@ -220,8 +241,13 @@ impl Exchange {
         } else {
             let connect = Connect { host: &self.flow.host, port: self.flow.port, caller: &self.flow.caller };
             let ask = Ask { connect, method, path: &path };
-            let rule = match now.policy.request(&ask) {
-                Ok(rule) => rule,
+            let word = match said {
+                None => now.policy.head(&ask),
+                Some(said) => now.policy.content(&ask, said).map(Head::Allowed),
+            };
+            let rule = match word {
+                Ok(Head::Allowed(rule)) => rule,
+                Ok(Head::Reads(reads)) => return Ok(Word::Reads(reads)),
                 Err(refusal) => self.overlook(&now, &ask, refusal, request)?,
             };
             let loan = now.credentials.loan(&now.policy, &ask, self.tls);
@@ -232,7 +258,8 @@ impl Exchange {
             (rule, loan)
         };
         self.connection.admitted(leave.admission.handling());
-        Ok(Allowed { rule, path, generation, model, loan })
+        let socket = said.is_some_and(|said| matches!(said.socket, Reading::Is(_)));
+        Ok(Word::Allowed(Allowed { rule, path, generation, model, loan, socket }))
     }
 
     /// Says that a secret, or what stands for one, went where it has no business.
@@ -243,22 +270,30 @@ impl Exchange {
 
     /// Notes the request among the live ones and in the record; judges it again when the policy changed meanwhile,
     /// so that no change can miss it.
-    fn admit(&self, request: &Request<Incoming>) -> Result<Admitted, Instead> {
+    fn admit<B>(
+        &self,
+        request: &Request<B>,
+        said: Option<&Arc<Contents>>,
+    ) -> Result<Word<Admitted>, Instead> {
         loop {
-            let allowed = self.judge(request)?;
+            let allowed = match self.judge(request, said.map(|said| &**said))? {
+                Word::Allowed(allowed) => allowed,
+                Word::Reads(reads) => return Ok(Word::Reads(reads)),
+            };
             let knife = Arc::new(Knife::default());
             let alone = request.version() == Version::HTTP_2;
-            let place = self.connection.begin((request.method(), &allowed.path), &knife, alone);
+            let place = self.connection.begin((request.method(), &allowed.path, said), &knife, alone);
             if self.exit.setting.policy.generation() != allowed.generation {
                 continue;
             }
-            let outcome = self.outcome(request, &allowed, &knife);
+            let mut outcome = self.outcome(request, &allowed, &knife);
+            outcome.said = said.map(|said| said.to_string()).filter(|said| !said.is_empty());
             self.exit.setting.record.request(&outcome.admitted()).map_err(unrecorded)?;
-            return Ok(Admitted { allowed, knife, place, outcome });
+            return Ok(Word::Allowed(Admitted { allowed, knife, place, outcome }));
         }
     }
 
-    fn outcome(&self, request: &Request<Incoming>, allowed: &Allowed, knife: &Arc<Knife>) -> Outcome {
+    fn outcome<B>(&self, request: &Request<B>, allowed: &Allowed, knife: &Arc<Knife>) -> Outcome {
         Outcome {
             exit: Arc::clone(&self.exit),
             flow: Arc::clone(&self.flow),
@@ -266,6 +301,7 @@ impl Exchange {
             generation: allowed.generation,
             method: request.method().clone(),
             path: allowed.path.as_str().to_owned(),
+            said: None,
             tls: self.tls,
             knife: Arc::clone(knife),
             began: Instant::now(),
@@ -274,7 +310,7 @@ impl Exchange {
     }
 
     /// Checks what does not depend on the rules.
-    fn read(&self, request: &Request<Incoming>, generation: Generation) -> Result<CanonicalPath, Instead> {
+    fn path<B>(&self, request: &Request<B>, generation: Generation) -> Result<CanonicalPath, Instead> {
         target::read(&self.flow, self.tls, request).map_err(|not_here| match not_here {
             NotHere::OtherHost(other) => Instead::Refuse {
                 status: StatusCode::MISDIRECTED_REQUEST,
@@ -295,12 +331,12 @@ impl Exchange {
     }
 
     /// In a policy that only observes, a refusal is written down and the request goes on.
-    fn overlook(
+    fn overlook<B>(
         &self,
         now: &crate::InForce,
         ask: &Ask<'_>,
         refusal: impl Into<Box<Refusal>>,
-        request: &Request<Incoming>,
+        request: &Request<B>,
     ) -> Result<RuleId, Instead> {
         let refusal: Box<Refusal> = refusal.into();
         let Some(admission) = now.policy.overlook(&ask.connect, &refusal) else {
@@ -315,7 +351,7 @@ impl Exchange {
 
     async fn hand_on(
         self: &Arc<Self>,
-        mut request: Request<Incoming>,
+        mut request: Request<Body>,
         Admitted { allowed, knife, place, mut outcome }: Admitted,
     ) -> Result<Response<Body>, Failed> {
         let upgrade = headers::upgrade(request.headers());
@@ -323,7 +359,7 @@ impl Exchange {
         headers::strip(request.headers_mut());
         let answered = async {
             if allowed.model {
-                let response = Box::pin(self.call_model(request, &allowed, &knife)).await;
+                let response = Box::pin(self.call_model(request, &allowed)).await;
                 outcome.status = Some(response.status().as_u16());
                 return Ok(response.map(|body| watched::down(body, &knife, (place, outcome))));
             }
@@ -339,12 +375,7 @@ impl Exchange {
         }
     }
 
-    async fn call_model(
-        &self,
-        request: Request<Incoming>,
-        allowed: &Allowed,
-        knife: &Arc<Knife>,
-    ) -> Response<Body> {
+    async fn call_model(&self, request: Request<Body>, allowed: &Allowed) -> Response<Body> {
         let (mut parts, body) = request.into_parts();
         if let Ok(uri) = allowed.path.as_str().parse::<Uri>() {
             parts.uri = uri;
@@ -356,18 +387,17 @@ impl Exchange {
             caller: Arc::clone(&self.flow.caller),
             generation: allowed.generation,
         };
-        let request = Request::from_parts(parts, watched::up(body, knife));
+        let request = Request::from_parts(parts, body);
         self.exit.setting.models.call(request, from).await
     }
 
     async fn forward(
         self: &Arc<Self>,
-        request: Request<Incoming>,
+        mut request: Request<Body>,
         allowed: &Allowed,
         (knife, agent, place, mut outcome): (&Arc<Knife>, Option<OnUpgrade>, RequestPlace, Outcome),
     ) -> Result<Response<Body>, Failed> {
         let http2 = request.version() == Version::HTTP_2;
-        let mut request = request.map(|body| watched::up(body, knife));
         let mut lent = None;
         if let Some(loan) = &allowed.loan {
             lent = loan.put(request.headers_mut(), &allowed.path).map_err(|why| Failed::trouble(&why))?;
@@ -391,8 +421,15 @@ impl Exchange {
                 // What follows this head is not looked into, whether or not it could be.
                 let _ = loan.take_out(response.headers_mut());
             }
+            if allowed.socket && response.headers().contains_key(SEC_WEBSOCKET_EXTENSIONS) {
+                return Err(Failed::trouble("the server uses a WebSocket extension that was not offered"));
+            }
             let server = hyper::upgrade::on(&mut response);
-            self.splice(agent, server, (place, Arc::clone(knife)));
+            if allowed.socket {
+                self.sift(agent, server, (allowed.path.clone(), place, Arc::clone(knife)));
+            } else {
+                self.splice(agent, server, (place, Arc::clone(knife)));
+            }
             return Ok(response.map(|_| creel_net::body::empty()));
         }
         headers::strip_response(response.headers_mut());
@@ -453,11 +490,8 @@ fn back(loan: &Loan, headers: &mut HeaderMap, body: Body) -> Result<Body, Failed
 
 /// Reads what an HTTP/1.1 client is sending although it was refused: closing under it would reset the connection, and
 /// the refusal could be lost with it. A client that waits for leave to send is not given it.
-async fn drain(request: Request<Incoming>) {
-    if request.version() == Version::HTTP_2 || request.headers().contains_key(http::header::EXPECT) {
-        return;
-    }
-    let mut body = request.into_body();
+async fn drain(body: Option<Incoming>) {
+    let Some(mut body) = body else { return };
     let all = async {
         let mut left = DRAINED;
         while let Some(Ok(frame)) = body.frame().await {
@@ -468,6 +502,11 @@ async fn drain(request: Request<Incoming>) {
         }
     };
     let _ = tokio::time::timeout(DRAINED_WITHIN, all).await;
+}
+
+/// Whether a refused request's body is read all the same.
+fn drains(version: Version, headers: &HeaderMap) -> bool {
+    version < Version::HTTP_2 && !headers.contains_key(http::header::EXPECT)
 }
 
 fn unrecorded(e: JournalError) -> Instead {

@@ -18,6 +18,7 @@ mod explicit;
 mod forward;
 mod headers;
 mod identify;
+pub mod inspect;
 mod intercept;
 mod limits;
 mod line;

@@ -6,7 +6,7 @@ use crate::identify::Flow;
 use crate::watched::Knife;
 use creel_net::socket::Cutter;
 use creel_policy::canonical::CanonicalPath;
-use creel_policy::{Admission, Connect, Handling, Refusal, Request};
+use creel_policy::{Admission, Connect, Contents, Handling, Head, Refusal, Request};
 use http::Method;
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
@@ -65,6 +65,8 @@ struct State {
 struct LiveRequest {
     method: Method,
     path: CanonicalPath,
+    /// What it says, where a rule asked.
+    said: Option<Arc<Contents>>,
     knife: Arc<Knife>,
     /// It shares its connection with others, so it can be cut alone.
     alone: bool,
@@ -152,13 +154,18 @@ impl Connection {
     /// Notes a request that was allowed.
     pub(crate) fn begin(
         self: &Arc<Self>,
-        (method, path): (&Method, &CanonicalPath),
+        (method, path, said): (&Method, &CanonicalPath, Option<&Arc<Contents>>),
         knife: &Arc<Knife>,
         alone: bool,
     ) -> RequestPlace {
         let id = self.next_request.fetch_add(1, Ordering::Relaxed);
-        let request =
-            LiveRequest { method: method.clone(), path: path.clone(), knife: Arc::clone(knife), alone };
+        let request = LiveRequest {
+            method: method.clone(),
+            path: path.clone(),
+            said: said.cloned(),
+            knife: Arc::clone(knife),
+            alone,
+        };
         self.lock().requests.insert(id, request);
         RequestPlace { connection: Arc::clone(self), id }
     }
@@ -265,13 +272,22 @@ fn addresses(now: &crate::InForce, admission: &Admission, state: &State) -> Resu
     Ok(())
 }
 
+/// Whether the policy still allows a request. What it says was not read when no rule asked; of one that is on its way it
+/// cannot be read any more.
+fn again(now: &crate::InForce, ask: &Request<'_>, said: Option<&Contents>) -> Result<(), Refusal> {
+    match now.policy.head(ask)? {
+        Head::Allowed(_) => Ok(()),
+        Head::Reads(_) => now.policy.content(ask, said.unwrap_or(&Contents::default())).map(drop),
+    }
+}
+
 fn requests(now: &crate::InForce, connection: &Connection, state: &State) -> Result<Vec<Cut>, Objection> {
     let flow = &connection.flow;
     let mut cuts = Vec::new();
     for request in state.requests.values() {
         let connect = Connect { host: &flow.host, port: flow.port, caller: &flow.caller };
         let ask = Request { connect, method: request.method.as_str(), path: &request.path };
-        let Err(refusal) = now.policy.request(&ask) else { continue };
+        let Err(refusal) = again(now, &ask, request.said.as_deref()) else { continue };
         if now.policy.overlook(&ask.connect, &refusal).is_some() {
             continue;
         }

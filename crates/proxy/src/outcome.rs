@@ -17,6 +17,8 @@ pub(crate) struct Outcome {
     pub generation: Generation,
     pub method: Method,
     pub path: String,
+    /// What it says, in short, where a rule asked.
+    pub said: Option<String>,
     pub tls: bool,
     pub knife: Arc<Knife>,
     pub began: Instant,
@@ -31,6 +33,7 @@ impl Outcome {
             rule: &self.rule,
             method: self.method.as_str(),
             path: &self.path,
+            said: self.said.as_deref(),
             tls: self.tls,
         }
     }

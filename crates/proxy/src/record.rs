@@ -65,6 +65,8 @@ pub struct RequestAdmitted<'a> {
     pub method: &'a str,
     /// Canonical path and query, as sent upstream.
     pub path: &'a str,
+    /// What it says, in short and without values, where a rule asked.
+    pub said: Option<&'a str>,
     /// Whether it came over TLS.
     pub tls: bool,
 }

@@ -1,6 +1,7 @@
 //! What the agent reads when it is refused, or when something broke.
 
 use crate::identify::Flow;
+use crate::inspect::push::{self, Push};
 use bytes::Bytes;
 use creel_net::{Body, body};
 use creel_policy::{Layer, Reason, Refusal};
@@ -71,6 +72,46 @@ fn json(status: StatusCode, problem: &Problem<'_>) -> Response<Body> {
     let mut response = Response::new(body::full(Bytes::from(text)));
     *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, PROBLEM);
+    response
+}
+
+/// The code of a refusal in an error of JSON-RPC: of those that servers may choose.
+const RPC_CODE: i32 = -32003;
+
+/// The same for JSON-RPC: an error for each request that was made, in a batch where they came in one. With no request
+/// to answer (a notification, or what could not be read) it is an error without an id.
+pub(crate) fn rpc(refusal: &Refusal, ids: &[serde_json::Value], batch: bool) -> Response<Body> {
+    let said = |id: &serde_json::Value| {
+        let error = serde_json::json!({ "code": RPC_CODE, "message": refusal.to_string(), "data": refusal });
+        serde_json::json!({ "jsonrpc": "2.0", "id": id, "error": error })
+    };
+    let answer = match (ids, batch) {
+        ([], _) => said(&serde_json::Value::Null),
+        ([one], false) => said(one),
+        (many, _) => many.iter().map(said).collect(),
+    };
+    let mut response = Response::new(body::full(answer.to_string()));
+    if ids.is_empty() {
+        *response.status_mut() = StatusCode::FORBIDDEN;
+    }
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+}
+
+/// The same for GraphQL: an error without data, which every client shows.
+pub(crate) fn graphql(refusal: &Refusal) -> Response<Body> {
+    let extensions = serde_json::json!({ "code": "FORBIDDEN", "refusal": refusal });
+    let error = serde_json::json!({ "message": refusal.to_string(), "extensions": extensions });
+    let mut response = Response::new(body::full(serde_json::json!({ "errors": [error] }).to_string()));
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+}
+
+/// The same for a push of git: each reference was rejected, and why.
+pub(crate) fn push(refusal: &Refusal, push: &Push) -> Response<Body> {
+    let mut response = Response::new(body::full(push::answer(push, &refusal.to_string())));
+    let kind = HeaderValue::from_static("application/x-git-receive-pack-result");
+    response.headers_mut().insert(CONTENT_TYPE, kind);
     response
 }
 

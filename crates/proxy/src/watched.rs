@@ -3,8 +3,7 @@
 use bytes::Bytes;
 use creel_net::{Body, BoxError, body};
 use futures_util::task::AtomicWaker;
-use http_body::{Body as _, Frame, SizeHint};
-use hyper::body::Incoming;
+use http_body::{Frame, SizeHint};
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -106,7 +105,10 @@ where
 }
 
 /// A request's body on its way up. None costs nothing.
-pub(crate) fn up(inner: Incoming, knife: &Arc<Knife>) -> Body {
+pub(crate) fn up<B>(inner: B, knife: &Arc<Knife>) -> Body
+where
+    B: http_body::Body<Data = Bytes, Error: Into<BoxError>> + Send + Unpin + 'static,
+{
     if inner.is_end_stream() {
         return body::empty();
     }

@@ -139,6 +139,7 @@ fn request(who: &Who<'_>, actor: Option<Actor>, asked: &Asked<'_>) -> audit::Req
         host: who.host.to_string(),
         port: who.port,
         target: Target::new(origin_form(asked.target)),
+        said: None,
         status: asked.status,
         rule: None,
         generation: who.generation.0,
@@ -152,7 +153,8 @@ fn request(who: &Who<'_>, actor: Option<Actor>, asked: &Asked<'_>) -> audit::Req
 
 fn admitted(event: &RequestAdmitted<'_>, actor: Option<Actor>, phase: Phase) -> audit::Request {
     let asked = Asked { method: event.method, target: event.path, tls: event.tls, status: None };
-    audit::Request { phase, rule: Some(event.rule.to_string()), ..request(&event.who, actor, &asked) }
+    let said = event.said.map(str::to_owned);
+    audit::Request { phase, rule: Some(event.rule.to_string()), said, ..request(&event.who, actor, &asked) }
 }
 
 fn disposition(refusal: &creel_policy::Refusal, overlooked: bool) -> Disposition {

@@ -88,6 +88,9 @@ pub struct Request {
     pub port: u16,
     /// Path and the keys of the query.
     pub target: Target,
+    /// What it says beneath its head, in short and without values, where a rule asked: `tools/call search`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub said: Option<String>,
     /// Status that the agent received; nothing when it received none.
     pub status: Option<u16>,
     /// The rule that decided.

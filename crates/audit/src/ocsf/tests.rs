@@ -110,6 +110,7 @@ pub(crate) fn samples() -> Vec<Event> {
         host: "api.github.com".to_owned(),
         port: 443,
         target: Target::new("/repos/a/b?page=2"),
+        said: None,
         status: Some(200),
         rule: Some("github-read".to_owned()),
         generation: 1,
@@ -133,6 +134,7 @@ pub(crate) fn samples() -> Vec<Event> {
         Event::Connection(connection),
         Event::Request(Request { method: "PROPFIND".to_owned(), status: None, ..request.clone() }),
         Event::Request(Request {
+            said: Some("tools/call search".to_owned()),
             disposition: Disposition::Observed(json!({"reason": "x"})),
             ..request.clone()
         }),

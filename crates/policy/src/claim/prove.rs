@@ -95,7 +95,7 @@ fn request(
                 paths.iter().flat_map(|path| methods.iter().map(move |method| (path, method)))
             {
                 let ask = Request { connect, method, path };
-                if pattern.allows(method, path) && policy.request(&ask).is_ok() {
+                if pattern.allows(method, path) && policy.at_most(&ask).is_ok() {
                     let (method, path, tls) = (method.clone(), path.clone(), port != 80);
                     return Ok(Some(Question::Request { method, tls, host, port, path, caller }));
                 }

@@ -73,6 +73,7 @@ impl Compared<'_, '_> {
         if fates[0] == fates[1] && (alike || fates[0].is_some()) {
             return Ok(());
         }
+        self.contents(host, port, &old, &new);
         let both: Vec<&Rule> = old.into_iter().chain(new).collect();
         let lists: Vec<_> = both.iter().map(|rule| &rule.from).collect();
         for caller in callers(&lists)? {
@@ -83,6 +84,33 @@ impl Compared<'_, '_> {
             self.requests(&ask, &ways, &both)?;
         }
         Ok(())
+    }
+
+    /// What requests may say is compared as it is written, and told whichever of the two allows more.
+    fn contents(&mut self, host: &Host, port: u16, old: &[&Rule], new: &[&Rule]) {
+        let says = |rules: &[&Rule]| rules.iter().any(|rule| rule.form.content().is_some());
+        let contents = |rules: &[&Rule]| {
+            rules.iter().all(|a| {
+                a.form.content().is_none()
+                    || old.iter().any(|b| a.id == b.id && a.form == b.form)
+                        && new.iter().any(|b| a.id == b.id && a.form == b.form)
+            })
+        };
+        if !(says(old) || says(new)) || (contents(old) && contents(new)) {
+            return;
+        }
+        let by = new.iter().chain(old).find(|rule| rule.form.content().is_some());
+        self.found.add(
+            Seen {
+                gained: true,
+                kind: Kind::Request,
+                witness: format!("what requests to {host}:{port} may say is not what it was"),
+                by: by.map(|rule| Statement::Rule(rule.id.clone())),
+                otherwise: "it says something else, or nothing, about what is in them".to_owned(),
+                question: None,
+            },
+            "",
+        );
     }
 
     /// Whether it may be made at all, and whether anybody looks inside.
@@ -209,7 +237,7 @@ fn asked(request: &Request<'_>) -> Question {
 /// What allows a request, when its connection is admitted, too. An address that a program gives itself is also judged.
 fn reach(policy: &Policy, request: &Request<'_>) -> Result<RuleId, Refusal> {
     way(policy, &request.connect)?;
-    policy.request(request)
+    policy.at_most(request)
 }
 
 fn way(policy: &Policy, ask: &Connect<'_>) -> Result<Way, Refusal> {
@@ -267,7 +295,7 @@ fn same(a: &Rule, b: &Rule) -> bool {
     let grants_of = |grants: &[AddressGrant]| grants.iter().map(|g| (g.net, g.ports)).collect::<Vec<_>>();
     let forms = match (form, &b.form) {
         (Form::Plain, Form::Plain) | (Form::Raw, Form::Raw) => true,
-        (Form::Http { .. }, Form::Http { .. }) => *form == b.form,
+        (Form::Http { .. }, Form::Http { .. }) | (Form::Content(_), Form::Content(_)) => *form == b.form,
         _ => false,
     };
     forms && *credential == b.credential && *from == b.from && grants_of(grants) == grants_of(&b.grants)

@@ -35,8 +35,11 @@ impl Network {
             reason: Reason::Request,
             compared: format!("{line} at {}", compared(&ask.connect)),
             nearest: NearMiss::boxed(&rule.id, missed_request(rule, ask)),
-            suggestion: match line.contains('*') {
-                // In a policy it would be a pattern that allows more than was asked for.
+            suggestion: match line.contains('*')
+                || rule.form.content().is_some_and(|c| !c.is_narrowed_from(ask.method))
+            {
+                // In a policy it would be a pattern that allows more than was asked for; and a rule about what is in
+                // requests would be narrowed by it.
                 true => String::new(),
                 false => add_to(rule, &format!("http: {{ allow: [{}] }}", quoted(&line))),
             },
@@ -137,7 +140,14 @@ pub(super) fn missed_program(caller: &Caller) -> String {
 }
 
 pub(super) fn missed_request(rule: &Rule, ask: &Request<'_>) -> String {
-    let Form::Http { allow, .. } = &rule.form else { return "the request".to_owned() };
+    let allow = match &rule.form {
+        Form::Http { allow, .. } => allow,
+        Form::Content(content) => match &content.allow {
+            Some(allow) => allow,
+            None => return format!("the request: it allows what `{}` says", content.says.key()),
+        },
+        Form::Plain | Form::Raw => return "the request".to_owned(),
+    };
     if let Some(near) = allow.iter().find(|p| p.path_matches(ask.path)) {
         return format!("the method {}: it allows {}", ask.method, near.written);
     }
@@ -152,7 +162,7 @@ fn shown(path: &Path) -> String {
     path.to_string_lossy().escape_debug().to_string()
 }
 
-fn compared(ask: &Connect<'_>) -> String {
+pub(super) fn compared(ask: &Connect<'_>) -> String {
     match ask.caller.program() {
         Some(program) => format!("{}:{} from {}", ask.host, ask.port, shown(&program.path)),
         None => format!("{}:{} from an unknown program", ask.host, ask.port),
@@ -169,12 +179,12 @@ fn new_rule(ask: &Connect<'_>) -> String {
     format!("network:\n  rules:\n    - name: {}\n      to: [{to}]", name.trim_matches('-'))
 }
 
-fn add_to(rule: &Rule, line: &str) -> String {
+pub(super) fn add_to(rule: &Rule, line: &str) -> String {
     format!("network:\n  rules:\n    - name: {}\n      {line}   # add to the rule", rule.id)
 }
 
 /// A text as it stands in a YAML flow sequence.
-fn quoted(text: &str) -> String {
+pub(super) fn quoted(text: &str) -> String {
     let plain = text.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '/')
         && text.chars().all(|c| c.is_ascii_alphanumeric() || "/._-".contains(c))
         && text.contains(|c: char| c.is_ascii_alphabetic());

@@ -1,6 +1,6 @@
 //! One compiled rule.
 
-use super::{AddressGrant, Ports};
+use super::{AddressGrant, Content, Ports};
 use crate::canonical::CanonicalPath;
 use crate::pattern::{HostPattern, HttpPattern, PathPattern};
 use creel_types::{Caller, Digest, RuleId};
@@ -37,6 +37,8 @@ pub(crate) enum Form {
     Raw,
     /// These requests, less those. Without an allow the rule only denies.
     Http { allow: Box<[HttpPattern]>, deny: Box<[HttpPattern]> },
+    /// Requests that say this.
+    Content(Box<Content>),
 }
 
 /// Which programs a rule is for.
@@ -57,43 +59,66 @@ impl Form {
         match self {
             Self::Plain | Self::Raw => true,
             Self::Http { allow, .. } => allow.iter().any(|p| p.allows(method, path)),
+            // What is in it decides, but where its head says it all.
+            Self::Content(content) => content.allows_head(method, path),
         }
     }
 
     /// The deny that takes the request, as written.
     pub(crate) fn denies(&self, method: &str, path: &CanonicalPath) -> Option<&str> {
-        let Self::Http { deny, .. } = self else { return None };
-        deny.iter().filter(|p| p.denies(method, path)).map(|p| &*p.written).min()
+        self.denials().iter().filter(|p| p.denies(method, path)).map(|p| &*p.written).min()
+    }
+
+    /// The patterns of requests that it denies.
+    pub(crate) fn denials(&self) -> &[HttpPattern] {
+        match self {
+            Self::Plain | Self::Raw => &[],
+            Self::Http { deny, .. } => deny,
+            Self::Content(content) => &content.deny,
+        }
+    }
+
+    /// The patterns of requests that it lists as allowed.
+    pub(crate) fn heads(&self) -> &[HttpPattern] {
+        match self {
+            Self::Plain | Self::Raw => &[],
+            Self::Http { allow, .. } => allow,
+            Self::Content(content) => content.allow.as_deref().unwrap_or_default(),
+        }
+    }
+
+    /// What it says about what is in a request.
+    pub(crate) fn content(&self) -> Option<&Content> {
+        let Self::Content(content) = self else { return None };
+        Some(content)
     }
 
     /// Every deny that takes the request, as written.
     pub(crate) fn denying(&self, method: &str, path: &CanonicalPath) -> impl Iterator<Item = &str> {
-        let deny = if let Self::Http { deny, .. } = self { &**deny } else { &[] };
-        deny.iter().filter(move |p| p.denies(method, path)).map(|p| &*p.written)
+        self.denials().iter().filter(move |p| p.denies(method, path)).map(|p| &*p.written)
     }
 
     /// Every allow that takes the request, as written.
     pub(crate) fn allowing(&self, method: &str, path: &CanonicalPath) -> impl Iterator<Item = &str> {
-        let allow = if let Self::Http { allow, .. } = self { &**allow } else { &[] };
-        allow.iter().filter(move |p| p.allows(method, path)).map(|p| &*p.written)
+        self.heads().iter().filter(move |p| p.allows(method, path)).map(|p| &*p.written)
     }
 
     /// Every pattern over requests.
     pub(crate) fn patterns(&self) -> impl Iterator<Item = &HttpPattern> + Clone {
-        let (allow, deny): (&[HttpPattern], &[HttpPattern]) = match self {
-            Self::Plain | Self::Raw => (&[], &[]),
-            Self::Http { allow, deny } => (allow, deny),
-        };
-        allow.iter().chain(deny)
+        self.heads().iter().chain(self.denials())
     }
 
     pub(crate) fn has_deny(&self) -> bool {
-        matches!(self, Self::Http { deny, .. } if !deny.is_empty())
+        !self.denials().is_empty() || self.content().is_some_and(|content| content.says.has_deny())
     }
 
     /// Whether the rule allows anything at all, rather than only denying.
     pub(crate) fn admits(&self) -> bool {
-        !matches!(self, Self::Http { allow, .. } if allow.is_empty())
+        match self {
+            Self::Plain | Self::Raw => true,
+            Self::Http { allow, .. } => !allow.is_empty(),
+            Self::Content(content) => content.says.admits(),
+        }
     }
 }
 

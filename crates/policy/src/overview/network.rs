@@ -37,6 +37,7 @@ fn reached(rule: &Rule, places: &Places) -> Row {
         Form::Http { allow, deny } if allow.is_empty() => format!("refuses {}", list(deny)),
         Form::Http { allow, deny } if deny.is_empty() => list(allow),
         Form::Http { allow, deny } => format!("{}; never {}", list(allow), list(deny)),
+        Form::Content(content) => content.in_words(),
     };
     if let Some(name) = &rule.credential {
         how += &format!("; with the credential {name}");
@@ -70,9 +71,10 @@ pub(super) fn send(policy: &Policy, places: &Places) -> Vec<Row> {
 
 fn carried(rule: &Rule) -> String {
     let Form::Http { allow, .. } = &rule.form else {
-        return match rule.form {
+        return match &rule.form {
             Form::Plain if rule.credential.is_some() => "anything, in requests".to_owned(),
             Form::Raw => "anything, unseen".to_owned(),
+            Form::Content(content) => format!("what its `{}` allows", content.says.key()),
             _ => "anything, within TLS that nobody opens".to_owned(),
         };
     };

@@ -2,8 +2,8 @@
 
 use super::inference::Finished;
 use super::network::{Draft, ReadRule};
-use crate::network::{Form, Index, Ports, Target};
-use crate::pattern::{HostPattern, HttpPattern};
+use crate::network::{Form, Index, Ports, Says, Target};
+use crate::pattern::{CallPattern, HostPattern, HttpPattern};
 use crate::problems::{Problems, Span};
 use crate::process::ExecRules;
 use creel_types::Host;
@@ -16,6 +16,7 @@ pub(super) fn check(network: &Draft, inference: &Finished, problems: &mut Proble
         captured(read, inference, problems);
         swallowed(read, problems);
         denies_no_request(read, network, problems);
+        says_nothing(read, network, problems);
     }
     // A document that is included may deny as a guard, whatever the including one admits.
     for (span, deny) in network.deny.iter().filter(|(span, _)| !network.included.contains(&span.file)) {
@@ -109,7 +110,7 @@ fn captured(read: &ReadRule, inference: &Finished, problems: &mut Problems) {
 
 /// An allow that a deny of the same rule takes whole.
 fn swallowed(read: &ReadRule, problems: &mut Problems) {
-    let Form::Http { allow, deny } = &read.rule.form else { return };
+    let (allow, deny) = (read.rule.form.heads(), read.rule.form.denials());
     for (pattern, span) in allow.iter().zip(&read.allow) {
         if let Some(taker) = deny.iter().find(|d| d.denies_all(pattern)) {
             problems
@@ -126,7 +127,7 @@ fn swallowed(read: &ReadRule, problems: &mut Problems) {
 }
 
 fn denies_no_request(read: &ReadRule, network: &Draft, problems: &mut Problems) {
-    let Form::Http { deny, .. } = &read.rule.form else { return };
+    let deny = read.rule.form.denials();
     for (pattern, span) in deny.iter().zip(&read.deny) {
         let own = has_effect(pattern, read, read);
         if !own && !network.rules.iter().any(|other| has_effect(pattern, read, other)) {
@@ -144,6 +145,54 @@ fn has_effect(deny: &HttpPattern, rule: &ReadRule, other: &ReadRule) -> bool {
     let requests = match &other.rule.form {
         Form::Http { allow, .. } => allow.iter().any(|a| deny.may_deny(a)),
         Form::Plain | Form::Raw => true,
+        Form::Content(content) => match &content.allow {
+            Some(allow) => allow.iter().any(|a| deny.may_deny(a)),
+            None => content.says.admits(),
+        },
     };
-    requests && rule.rule.to.iter().any(|t| other.rule.to.iter().any(|o| overlaps(t, o)))
+    requests && meet(rule, other)
+}
+
+/// Whether two rules have a target in common.
+fn meet(rule: &ReadRule, other: &ReadRule) -> bool {
+    rule.rule.to.iter().any(|t| other.rule.to.iter().any(|o| overlaps(t, o)))
+}
+
+/// Heads that the protocol never has, calls that a deny of the same rule takes whole, denies that deny no call.
+fn says_nothing(read: &ReadRule, network: &Draft, problems: &mut Problems) {
+    let Some(content) = read.rule.form.content() else { return };
+    let says = &content.says;
+    for (pattern, span) in read.rule.form.heads().iter().zip(&read.allow) {
+        if !says.methods().iter().any(|method| pattern.covers_method(method)) {
+            let message =
+                format!("`{}` can never match: `{}` has no such request", pattern.written, says.key());
+            problems.add(*span, message).hint(format!("it has {}", says.methods().join(", ")));
+        }
+    }
+    for (pattern, span) in says.allowances().iter().zip(&read.says.allow) {
+        if let Some(taker) = says.denials().iter().find(|d| d.takes_all_of(pattern)) {
+            let message =
+                format!("`{}` can never match: `deny: {}` takes all of it", pattern.written, taker.written);
+            problems.add(*span, message).hint("leave out one of the two");
+        }
+    }
+    for (deny, span) in says.denials().iter().zip(&read.says.deny) {
+        if !network.rules.iter().any(|other| meet(read, other) && lets_call(deny, says, &other.rule.form)) {
+            problems
+                .add(*span, format!("`{}` denies nothing: no rule allows such a call there", deny.written))
+                .hint("leave it out; what no rule allows is refused");
+        }
+    }
+}
+
+/// Whether a deny may take something from what a rule allows.
+fn lets_call(deny: &CallPattern, says: &Says, other: &Form) -> bool {
+    match other {
+        Form::Plain | Form::Raw => true,
+        Form::Http { allow, .. } => !allow.is_empty(),
+        Form::Content(content) if content.says.key() == says.key() => {
+            content.says.allowances().iter().any(|allow| deny.may_take_from(allow))
+        }
+        Form::Content(content) => content.says.admits(),
+    }
 }

@@ -1,7 +1,8 @@
 //! The network layer.
 
+use super::says;
 use super::target::{address, program, report, target};
-use crate::network::{AddressGrant, Form, From, HOST_SERVICES, Ports, Rule, Target};
+use crate::network::{AddressGrant, Content, Form, From, HOST_SERVICES, Ports, Rule, Target};
 use crate::pattern::{HostPattern, HttpPattern};
 use crate::problems::{Problems, Span};
 use crate::yaml::Node;
@@ -31,6 +32,8 @@ pub(super) struct ReadRule {
     pub allow: Vec<Span>,
     pub deny: Vec<Span>,
     pub credential: Option<Span>,
+    /// Of what it says about what is in requests.
+    pub says: says::Places,
 }
 
 impl Draft {
@@ -56,12 +59,18 @@ impl Draft {
         for read in &self.rules {
             let id = &read.rule.id;
             self.names.get(id.as_str()).into_iter().for_each(|s| found(*s, Statement::Rule(id.clone())));
-            let Form::Http { allow, deny } = &read.rule.form else { continue };
-            for (pattern, span) in allow.iter().zip(&read.allow) {
+            for (pattern, span) in read.rule.form.heads().iter().zip(&read.allow) {
                 found(*span, Statement::Allows(id.clone(), pattern.written.to_string()));
             }
-            for (pattern, span) in deny.iter().zip(&read.deny) {
+            for (pattern, span) in read.rule.form.denials().iter().zip(&read.deny) {
                 found(*span, Statement::Denies(id.clone(), pattern.written.to_string()));
+            }
+            let Some(says) = read.rule.form.content().map(|content| &content.says) else { continue };
+            for (call, span) in says.allowances().iter().zip(&read.says.allow) {
+                found(*span, Statement::Allows(id.clone(), call.written.to_string()));
+            }
+            for (call, span) in says.denials().iter().zip(&read.says.deny) {
+                found(*span, Statement::Denies(id.clone(), call.written.to_string()));
             }
         }
     }
@@ -76,11 +85,17 @@ impl Draft {
         let addresses = addresses(node, &to, problems);
         let raw = node.get("raw").filter(|r| r.text() == Some("true"));
         contradictions(raw, http, problems);
+        let said = says::read(node, raw, problems);
         let Some(id) = name else { return };
-        let form = match (raw, http) {
-            (Some(_), _) => Form::Raw,
-            (None, None) => Form::Plain,
-            (None, Some(_)) => Form::Http { allow: patterns(&allow), deny: patterns(&deny) },
+        let (said, said_at) = said.unzip();
+        let form = match (raw, http, said) {
+            (Some(_), ..) => Form::Raw,
+            (None, _, Some(says)) => {
+                let narrowed = (!allow.is_empty()).then(|| patterns(&allow));
+                Form::Content(Box::new(Content { allow: narrowed, deny: patterns(&deny), says }))
+            }
+            (None, None, None) => Form::Plain,
+            (None, Some(_), None) => Form::Http { allow: patterns(&allow), deny: patterns(&deny) },
         };
         services(&to, &spans, problems);
         let grants = grants(&to, &addresses);
@@ -88,12 +103,14 @@ impl Draft {
         let bound = credential.and_then(Node::text).map(Into::into);
         let rule = Rule { id, to, from: From(from.map(Into::into)), form, credential: bound, grants };
         let places = |list: &[(Span, HttpPattern)]| list.iter().map(|(span, _)| *span).collect();
+        let says = said_at.unwrap_or_default();
         self.rules.push(ReadRule {
             rule,
             to: spans,
             allow: places(&allow),
             deny: places(&deny),
             credential: credential.map(|n| n.span),
+            says,
         });
     }
 

@@ -9,6 +9,8 @@ use Shape::{
 const TEXTS: Shape = List(&Text);
 const AT_ONCE: &str =
     "Applies at once to new connections; live ones are judged again and cut if no longer allowed.";
+const NEXT: &str = "Applies to the next request, on live connections too.";
+const MESSAGES: &str = "Applies to the next message, on live connections too.";
 const FILES: &str = "Applies at once: what is added appears, what is taken away disappears from the running sandbox; \
 files that are open stay open until their holders are ended.";
 const WORK: &str =
@@ -223,22 +225,114 @@ const RULE: &[Field] = &[
         "The credential that is put into the requests that this rule allows, where the agent wrote its placeholder. Opens TLS.",
         "Applies to the next request, on live connections too.",
     ),
-    later("git"),
-    later("mcp"),
+    field("mcp", Object(MCP), "Opens TLS and decides every message of MCP (Streamable HTTP).", AT_ONCE),
+    field("jsonrpc", Object(JSONRPC), "Opens TLS and decides every JSON-RPC 2.0 call (HTTP POST).", AT_ONCE),
+    field("websocket", Object(WEBSOCKET), "Opens TLS and decides every text over a WebSocket.", AT_ONCE),
+    field(
+        "graphql",
+        Object(GRAPHQL),
+        "Opens TLS and decides every operation of GraphQL (HTTP POST).",
+        AT_ONCE,
+    ),
+    field("git", Object(GIT), "Opens TLS and decides every fetch and push of git (smart HTTP).", AT_ONCE),
 ];
 
-const HTTP: &[Field] = &[
+const GRAPHQL: &[Field] = &[
+    field(
+        "allow",
+        List(&TextOr(FIELD)),
+        "Root fields: TYPE FIELD, as in `query viewer`, `mutation create*`, `* node`. Absent: the rule only denies.",
+        NEXT,
+    ),
+    field("deny", List(&TextOr(FIELD)), "Root fields that are refused, whatever any rule allows.", NEXT),
+];
+
+const FIELD: &[Field] = &[
+    required("run", Text, "TYPE FIELD, as in a plain entry.", NEXT),
+    field("name", TEXTS, "Names of operations. Absent: any, also none. The program chooses them.", NEXT),
+];
+
+const GIT: &[Field] = &[
+    field(
+        "fetch",
+        TEXTS,
+        "Repositories that may be cloned and fetched, as in `owner/name`, `owner/*`.",
+        NEXT,
+    ),
+    field(
+        "push",
+        List(&TextOr(PUSH)),
+        "Repositories that may be pushed to. Does not let them be fetched.",
+        NEXT,
+    ),
+];
+
+const PUSH: &[Field] = &[
+    required("repository", Text, "The repository, as in a plain entry.", NEXT),
+    field("refs", TEXTS, "References that may be changed, as in `refs/heads/agent/*`. Absent: any.", NEXT),
+];
+
+const WEBSOCKET: &[Field] = &[
     field(
         "allow",
         TEXTS,
-        "Requests, as in `GET /repos/**` or `* /x`. Absent: the rule only denies.",
-        "Applies to the next request, on live connections too.",
+        "Texts that programs may send, by pattern (`*` is any run of characters). Absent: the rule only denies.",
+        MESSAGES,
     ),
+    field("deny", TEXTS, "Texts that programs may not send, whatever any rule allows.", MESSAGES),
+];
+
+const MCP: &[Field] = &[
+    field(
+        "call",
+        List(&TextOr(TOOL)),
+        "Tools that may be called, by name or pattern. Lists of tools are filtered by it.",
+        NEXT,
+    ),
+    field("deny", List(&TextOr(TOOL)), "Tools that may not be called, whatever any rule allows.", NEXT),
+    field(
+        "methods",
+        TEXTS,
+        "Methods beside those of every session, as in `resources/*`, `prompts/get`.",
+        NEXT,
+    ),
+    field("server", TEXTS, "What the server may ask of the client, as in `elicitation/create`.", NEXT),
+];
+
+const TOOL: &[Field] = &[
+    required("tool", Text, "The tool's name, or a pattern.", NEXT),
+    field(
+        "arguments",
+        ARGUMENTS,
+        "For each argument named: patterns, one of which its value must match.",
+        NEXT,
+    ),
+];
+
+const JSONRPC: &[Field] = &[
+    field("allow", List(&TextOr(METHOD)), "Methods that may be called. Absent: the rule only denies.", NEXT),
+    field("deny", List(&TextOr(METHOD)), "Methods that may not be called, whatever any rule allows.", NEXT),
+];
+
+const METHOD: &[Field] = &[
+    required("method", Text, "The method, or a pattern.", NEXT),
+    field(
+        "params",
+        ARGUMENTS,
+        "For each parameter named (of a list: by its place, from 0): patterns, one of which its value must match.",
+        NEXT,
+    ),
+];
+
+const ARGUMENTS: Shape = Map("argument names", &TEXTS);
+
+const HTTP: &[Field] = &[
+    field("allow", TEXTS, "Requests, as in `GET /repos/**` or `* /x`. Absent: the rule only denies.", NEXT),
     field(
         "deny",
         TEXTS,
         "Requests that are refused whatever any rule allows, for this rule's targets and programs.",
-        "Applies to the next request, on live connections too.",
+        NEXT,
     ),
 ];
 

@@ -66,7 +66,8 @@ impl Journal for Notes {
     }
 
     fn request(&self, e: &RequestAdmitted<'_>) -> Result<(), JournalError> {
-        self.note(format!("request {} {}{} {}", e.method, e.who.host, e.path, e.rule))
+        let said = e.said.map(|said| format!(" [{said}]")).unwrap_or_default();
+        self.note(format!("request {} {}{} {}{said}", e.method, e.who.host, e.path, e.rule))
     }
 
     fn answered(&self, e: &RequestEnded<'_>) -> Result<(), JournalError> {
