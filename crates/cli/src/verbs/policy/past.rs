@@ -85,8 +85,9 @@ fn caller(program: &creel_audit::Program) -> Caller {
     Caller { chain: std::iter::once(first).chain(parents).collect() }
 }
 
+/// What the agent was told, without what was compared.
 fn reason(event: &Event) -> String {
     let refusal = event.disposition().and_then(|d| d.refusal());
-    let code = refusal.and_then(|value| value.get("reason")?.get("code")?.as_str().map(str::to_owned));
-    code.unwrap_or_else(|| "refused".to_owned())
+    let told = refusal.and_then(|value| value.get("reason")?.as_str()?.split("; compared").next());
+    told.unwrap_or("refused").to_owned()
 }
