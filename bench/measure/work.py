@@ -26,7 +26,7 @@ WORK = {
                                        "--dump-dom file://$PWD/page.html | grep -q 'made by 499999500000'"),
     "python: compile 1,000 modules": ("modules", ["python3"], "python3 -m compileall -q -f ."),
     "node: 3,000 files written, read, removed": ("js", ["node"], "node files.js"),
-    "tar and gzip of 3,000 files": ("tree", ["tar", "gzip"], "tar cf - d* | gzip -1 > tree.tar.gz"),
+    "tar and gzip of 3,000 files, 20 times": ("tree", ["tar", "gzip"], "i=0; while [ $i -lt 20 ]; do tar cf - d* | gzip -1 > tree.tar.gz; i=$((i+1)); done"),
     "shell: 1,000 processes": ("nothing", ["sh"], "i=0; while [ $i -lt 1000 ]; do /bin/true; i=$((i+1)); done"),
 }
 WAYS = ("native", "creel", "bwrap", "podman")
