@@ -47,8 +47,7 @@ def measure(bench):
             continue
         row(bench, section, name, rounds(bench, found, (name, template / part, script)))
     section.notes.append("Each run has a fresh copy of its files, on the same file system; one round that is not counted, then interleaved. "
-                         "Creel's time has its start in it, and its record of every program that was started, with the digest of each: "
-                         "of a large program (Node.js, Chromium) a sandbox's first start waits about 1 ms for each MiB.")
+                         "Creel's time has its start in it, and its record of every program that was started.")
     section.notes.append("bwrap shows the whole host read-only and the workspace writable; podman mounts the host's directories of programs and the workspace. "
                          "Neither writes down what runs, and neither has a network.")
     section.notes.append("gVisor is not measured: neither Debian nor PyPI has it, and its Go module needs a newer Go than Debian 12's.")
@@ -59,9 +58,7 @@ def rounds(bench, found, work):
     """Seconds by way. A way in which the work fails is named, and left out of that row."""
     took = {way: [] for way in found}
     for turn in range(bench.rounds(5, 1) + 1):
-        # Each way follows each other one in turn: what a run has written is put on disk while the next one runs.
-        order = list(took)
-        for way in order[turn % len(order):] + order[:turn % len(order)]:
+        for way in list(took):
             try:
                 seconds = once(bench, way, work)
             except RuntimeError as failure:

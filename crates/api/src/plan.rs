@@ -2,6 +2,7 @@
 
 pub use creel_types::Limits;
 use creel_types::Size;
+pub use creel_types::Tier;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
@@ -9,6 +10,9 @@ use std::path::PathBuf;
 /// as written is an error.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Plan {
+    /// By which means it is held. In [`Tier::Confined`] every place stands where its source is, nothing is hidden or
+    /// under review, and of the files in `etc` only those that are hidden (mode 0) count.
+    pub tier: Tier,
     /// Host name inside.
     pub hostname: String,
     /// Where the system directories come from.

@@ -16,8 +16,8 @@ pub(crate) struct Ready {
     pub tcp: Vec<OwnedFd>,
     pub dns: Vec<OwnedFd>,
     pub notify: OwnedFd,
-    pub scaffold: OwnedFd,
-    pub spaces: Spaces,
+    /// The root's scaffold and the namespaces, where there are any.
+    pub inside: Option<(OwnedFd, Spaces)>,
     pub terminal: Option<OwnedFd>,
 }
 
@@ -28,9 +28,13 @@ pub(crate) fn send_ready(link: &OwnedFd, ready: &Ready) -> Result<(), SysError> 
     w.u8(u8::from(ready.v6));
     w.u32(ready.landlock_abi);
     w.u8(u8::from(ready.terminal.is_some()));
+    w.u8(u8::from(ready.inside.is_some()));
+    w.u8(u8::try_from(ready.dns.len()).unwrap_or(u8::MAX));
     let mut fds: Vec<BorrowedFd<'_>> = ready.tcp.iter().chain(&ready.dns).map(AsFd::as_fd).collect();
-    let spaces = &ready.spaces;
-    fds.extend([&ready.notify, &ready.scaffold, &spaces.user, &spaces.mount, &spaces.pid].map(AsFd::as_fd));
+    fds.push(ready.notify.as_fd());
+    if let Some((scaffold, spaces)) = &ready.inside {
+        fds.extend([scaffold, &spaces.user, &spaces.mount, &spaces.pid].map(AsFd::as_fd));
+    }
     fds.extend(ready.terminal.as_ref().map(AsFd::as_fd));
     send(link, &w.0, &fds)
 }
@@ -75,10 +79,11 @@ fn decode(bytes: &[u8], fds: Vec<OwnedFd>) -> Option<Result<Ready, JailError>> {
 
 fn decode_ready(r: &mut Reader<'_>, fds: Vec<OwnedFd>) -> Option<Ready> {
     let (redirect, v6, landlock_abi, terminal) = (r.u8()? != 0, r.u8()? != 0, r.u32()?, r.u8()? != 0);
+    let (inside, questions) = (r.u8()? != 0, r.u8()?);
     let families = if v6 { 2 } else { 1 };
     let mut fds = fds.into_iter();
     let tcp: Vec<OwnedFd> = fds.by_ref().take(families).collect();
-    let dns: Vec<OwnedFd> = fds.by_ref().take(families).collect();
+    let dns: Vec<OwnedFd> = fds.by_ref().take(questions.into()).collect();
     let ready = Ready {
         redirect,
         v6,
@@ -86,8 +91,10 @@ fn decode_ready(r: &mut Reader<'_>, fds: Vec<OwnedFd>) -> Option<Ready> {
         tcp,
         dns,
         notify: fds.next()?,
-        scaffold: fds.next()?,
-        spaces: Spaces { user: fds.next()?, mount: fds.next()?, pid: fds.next()? },
+        inside: match inside {
+            true => Some((fds.next()?, Spaces { user: fds.next()?, mount: fds.next()?, pid: fds.next()? })),
+            false => None,
+        },
         terminal: if terminal { Some(fds.next()?) } else { None },
     };
     r.whole(ready)

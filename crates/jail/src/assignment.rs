@@ -9,7 +9,7 @@ use crate::link::{garbled, recv, send};
 use crate::posture::{Attempt, Promise};
 use crate::wire::{Reader, Writer};
 use crate::{JailError, Step};
-use creel_api::plan::{Injected, Limits, Place, Plan, Root, What};
+use creel_api::plan::{Injected, Limits, Place, Plan, Root, Tier, What};
 use creel_kernel::{Named, SysError};
 use creel_types::Size;
 use rustix::fs::MemfdFlags;
@@ -127,6 +127,7 @@ fn decode_attempts(bytes: &[u8]) -> Option<Vec<Attempt>> {
 
 fn encode(plan: &Plan, limits: &Limits) -> Vec<u8> {
     let Plan {
+        tier,
         hostname,
         root,
         places,
@@ -142,6 +143,7 @@ fn encode(plan: &Plan, limits: &Limits) -> Vec<u8> {
         out_of_reach: _,
     } = plan;
     let mut w = Writer::default();
+    w.u8(u8::from(*tier == Tier::Confined));
     w.bytes(hostname.as_bytes());
     match root {
         Root::Host => w.u8(0),
@@ -176,6 +178,7 @@ fn encode(plan: &Plan, limits: &Limits) -> Vec<u8> {
 /// The plan without its contents, and how long each of those is.
 fn decode(bytes: &[u8]) -> Option<(Plan, Vec<u64>)> {
     let mut r = Reader(bytes);
+    let tier = if r.u8()? == 1 { Tier::Confined } else { Tier::Namespaces };
     let hostname = r.text()?;
     let root = match r.u8()? {
         0 => Root::Host,
@@ -198,6 +201,7 @@ fn decode(bytes: &[u8]) -> Option<(Plan, Vec<u64>)> {
     // What is out of reach outside has become attempts.
     let out_of_reach = Vec::new();
     let plan = Plan {
+        tier,
         hostname,
         root,
         places,
@@ -287,6 +291,7 @@ mod tests {
     fn plans() -> [Plan; 2] {
         let odd = || OsString::from_vec(vec![b'/', 0xff, b'\n']);
         let plain = Plan {
+            tier: Tier::Namespaces,
             hostname: "box".into(),
             root: Root::Host,
             places: Vec::new(),
@@ -304,6 +309,7 @@ mod tests {
         let review = What::Review { source: odd().into(), layer: "/l".into() };
         let whats = [What::Read(odd().into()), What::Write("/w".into()), What::Hidden, What::Scratch, review];
         let rich = Plan {
+            tier: Tier::Confined,
             root: Root::Layers(vec![odd().into(), "/low".into()]),
             places: whats.into_iter().map(|what| Place { at: odd().into(), what }).collect(),
             devices: vec!["nvidia0".into(), "nvidia-caps/nvidia-cap1".into()],

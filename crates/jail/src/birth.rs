@@ -5,7 +5,7 @@ use crate::link::Link;
 use crate::posture::{self, Outside, Promise};
 use crate::stages::{self, Birth};
 use crate::{JailError, NetOptions, Started, Step, assignment, report};
-use creel_api::plan::{Limits, Plan};
+use creel_api::plan::{Limits, Plan, Tier};
 use creel_kernel::cgroup::{Bounds, Controller, Group};
 use creel_kernel::process::{self, Cloned};
 use creel_kernel::{Named, SysError, scm};
@@ -44,12 +44,21 @@ struct Young {
 }
 
 pub(crate) fn begin(stdio: [OwnedFd; 3], net: NetOptions) -> Result<Begun, JailError> {
+    begin_in(process::SANDBOX, Tier::Namespaces, stdio, net)
+}
+
+/// Without any namespace of its own.
+pub(crate) fn begin_confined(stdio: [OwnedFd; 3]) -> Result<Begun, JailError> {
+    begin_in(0, Tier::Confined, stdio, NetOptions::default())
+}
+
+fn begin_in(namespaces: u64, tier: Tier, stdio: [OwnedFd; 3], net: NetOptions) -> Result<Begun, JailError> {
     let group = Group::reserve(&name()?);
     let (ours, theirs) = scm::pair().map_err(JailError::step(Step::Answer))?;
     let uid = rustix::process::getuid().as_raw();
     let gid = rustix::process::getgid().as_raw();
-    let birth = Birth { link: theirs, stdio, uid, gid, net };
-    let child = process::clone(process::SANDBOX, group.birthplace());
+    let birth = Birth { tier, link: theirs, stdio, uid, gid, net };
+    let child = process::clone(namespaces, group.birthplace());
     match child.map_err(JailError::step(Step::Namespaces))? {
         Cloned::Child => stages::live(birth),
         Cloned::Parent(pid, init) => {
@@ -84,7 +93,8 @@ impl Begun {
         });
         let doors = young.group.doors().map_err(JailError::step(Step::Limits))?;
         let outside = Outside::stand().map_err(JailError::step(Step::Posture))?;
-        let promises = [posture::promises(plan, &outside), std::mem::take(&mut young.also)].concat();
+        let promises =
+            [posture::promises(plan, &outside, young.child.pid), std::mem::take(&mut young.also)].concat();
         let given = assignment::give(&young.link, (plan, &carried(plan, &young.group)), &promises, &doors);
         Ok(Assigned { young, plan, given, promises, outside })
     }
@@ -176,8 +186,8 @@ fn started(plan: &Plan, (pid, init): (u32, OwnedFd), ready: Ready, link: Link, g
         notify: ready.notify,
         terminal: ready.terminal,
         init_link: link,
-        scaffold: ready.scaffold,
-        spaces: ready.spaces,
+        inside: ready.inside,
+        places: plan.places.clone(),
         group,
         redirect: ready.redirect,
     }

@@ -3,8 +3,8 @@
 use crate::link::{Job, MAIN, NotRun, Spawn, encode_not_run};
 use crate::wire::Writer;
 use crate::{JailError, Step};
-use creel_api::plan::{Limits, Plan};
-use creel_kernel::{Named, SysError, process, pty, signal};
+use creel_api::plan::{Limits, Plan, Tier};
+use creel_kernel::{Named, SysError, landlock, process, pty, signal};
 use rustix::fs::{Access, AtFlags, CWD};
 use rustix::io::Errno;
 use rustix::process::{Resource, Rlimit};
@@ -16,7 +16,16 @@ use std::path::{Path, PathBuf};
 /// The plan's command, ready to run, and the limits of every command.
 pub(crate) struct Start {
     pub command: Command,
+    pub manner: Manner,
+}
+
+/// How every command begins.
+pub(crate) struct Manner {
+    /// The limits that each process carries.
     pub limits: Limits,
+    /// Whether each is kept from init by a Landlock domain of its own: where there is no pid namespace, nothing else
+    /// keeps its signals from init.
+    pub apart: bool,
 }
 
 /// A command with everything it needs.
@@ -52,7 +61,8 @@ impl Start {
             terminal: plan.terminal,
         };
         let command = Command::new(spawn, stdio).map_err(JailError::step(Step::Confinement))?;
-        Ok(Self { command, limits: plan.limits.clone() })
+        let apart = plan.tier == Tier::Confined;
+        Ok(Self { command, manner: Manner { limits: plan.limits.clone(), apart } })
     }
 }
 
@@ -79,8 +89,8 @@ impl Command {
     }
 
     /// Becomes the command, in a process forked for it; on failure tells why through the pipe and ends the process.
-    pub fn become_it(self, limits: &Limits, pipe: &OwnedFd) -> ! {
-        let why = self.try_become(limits, pipe);
+    pub fn become_it(self, manner: &Manner, pipe: &OwnedFd) -> ! {
+        let why = self.try_become(manner, pipe);
         let mut w = Writer::default();
         encode_not_run(&mut w, &why);
         // A pipe takes a message of this size whole; if init is gone there is nobody to tell.
@@ -88,8 +98,8 @@ impl Command {
         process::exit_now(why.status())
     }
 
-    fn try_become(&self, limits: &Limits, pipe: &OwnedFd) -> NotRun {
-        if let Err(fault) = self.prepare(limits, pipe) {
+    fn try_become(&self, manner: &Manner, pipe: &OwnedFd) -> NotRun {
+        if let Err(fault) = self.prepare(manner, pipe) {
             return NotRun::Failed(fault);
         }
         match self.find() {
@@ -98,7 +108,7 @@ impl Command {
         }
     }
 
-    fn prepare(&self, limits: &Limits, pipe: &OwnedFd) -> Result<(), SysError> {
+    fn prepare(&self, manner: &Manner, pipe: &OwnedFd) -> Result<(), SysError> {
         rustix::process::setsid().named("setsid", "")?;
         let fds = match &self.stdio {
             Stdio::Given([input, output, errors]) => [input.as_fd(), output.as_fd(), errors.as_fd()],
@@ -111,7 +121,7 @@ impl Command {
             process::dup_to(fd, number)?;
         }
         rustix::process::chdir(&self.cwd).named("chdir", self.cwd.display())?;
-        as_every_command(limits, &[pipe.as_raw_fd()])
+        as_every_command(manner, &[pipe.as_raw_fd()])
     }
 
     /// The program's path. A candidate that is there and may not be executed is remembered, as shells do.
@@ -135,9 +145,12 @@ impl Command {
 /// What a process of init's becomes before it runs a command: without init's descriptors, with the limits, and with
 /// the signals of a fresh program. It stays closed to inspection until `execve` has replaced its memory, which is a
 /// copy of the warden's.
-pub(crate) fn as_every_command(limits: &Limits, keep: &[RawFd]) -> Result<(), SysError> {
+pub(crate) fn as_every_command(manner: &Manner, keep: &[RawFd]) -> Result<(), SysError> {
     process::close_all_but(keep)?;
-    apply(limits)?;
+    if manner.apart && !landlock::confine_scopes()?.scoped() {
+        return Err(SysError::new("landlock", "a domain of its own", Errno::OPNOTSUPP));
+    }
+    apply(&manner.limits)?;
     signal::reset()
 }
 

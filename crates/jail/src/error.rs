@@ -110,11 +110,13 @@ impl JailError {
             (Step::Namespaces, "clone3") => Some(
                 "this host forbids user namespaces: see sysctl user.max_user_namespaces, \
                  kernel.unprivileged_userns_clone, kernel.apparmor_restrict_unprivileged_userns, \
-                 or the seccomp profile of an outer container",
+                 or the seccomp profile of an outer container; where that must stay so, a policy may ask for the weaker \
+                 `isolation: { tier: confined }` (see docs/policy.md)",
             ),
-            (Step::Namespaces, _) => {
-                Some("user namespaces are restricted here (AppArmor profile or outer container)")
-            }
+            (Step::Namespaces, _) => Some(
+                "user namespaces are restricted here (AppArmor profile or outer container); where that must stay so, a \
+                     policy may ask for the weaker `isolation: { tier: confined }` (see docs/policy.md)",
+            ),
             (Step::Network, "netlink nftables") => Some(
                 "the kernel needs nf_tables with nft_tproxy or nft_redir (CONFIG_NF_TABLES, CONFIG_NFT_TPROXY)",
             ),

@@ -1,6 +1,6 @@
 //! The table of system calls as a BPF program: a binary search over runs of neighbours that share a fate.
 
-use crate::syscalls::{AUDIT, Action, Check, table};
+use crate::syscalls::{self, AUDIT, Action, Check, table};
 use creel_kernel::bpf::{Assembler, Instruction, Label, NotAProgram};
 use creel_kernel::seccomp::verdict;
 
@@ -32,6 +32,12 @@ pub(crate) const FORBIDDEN_IOCTLS: [u32; 4] =
 /// `PER_LINUX`, `PER_LINUX32`, both with `UNAME26`, and the question which it is.
 const PERSONALITIES: [u32; 5] = [0, 8, 0x0002_0000, 0x0002_0008, u32::MAX];
 
+/// `SOCK_TYPE_MASK`: above it are `SOCK_NONBLOCK` and `SOCK_CLOEXEC`.
+const TYPE: u32 = 0xf;
+
+/// Flags, extended flags and verity of a file, which its owner may set through a descriptor that only reads.
+pub(crate) const FILE_ATTRIBUTES: [u32; 3] = [0x4008_6602, 0x401c_5820, 0x4080_6685];
+
 const ENOSYS: u32 = refuse(libc::ENOSYS);
 const EPERM: u32 = refuse(libc::EPERM);
 
@@ -41,6 +47,15 @@ pub(crate) const fn refuse(errno: i32) -> u32 {
 
 /// The filter of every sandbox on this architecture; of one in which others may be nested.
 pub(crate) fn program(nested: bool) -> Result<Vec<Instruction>, NotAProgram> {
+    program_of(table(nested))
+}
+
+/// The filter of a sandbox that stands on the host's own file tree and network.
+pub(crate) fn confined() -> Result<Vec<Instruction>, NotAProgram> {
+    program_of(syscalls::confined())
+}
+
+fn program_of(table: Vec<(u32, Action)>) -> Result<Vec<Instruction>, NotAProgram> {
     #[cfg(test)]
     if !crate::walls::stands(crate::walls::Wall::Filter) {
         return missing();
@@ -55,7 +70,7 @@ pub(crate) fn program(nested: bool) -> Result<Vec<Instruction>, NotAProgram> {
     a.load(NUMBER);
     // Numbers from 0x4000_0000 on are x32's on x86_64; the last run of the search covers them: no such call.
     let mut checks = Vec::new();
-    search(&mut a, &runs(nested), &mut checks);
+    search(&mut a, &runs(table), &mut checks);
     for (check, label) in checks {
         a.place(label);
         compile_check(&mut a, check);
@@ -81,11 +96,11 @@ fn missing() -> Result<Vec<Instruction>, NotAProgram> {
 /// A run of call numbers, from the first on, that share a fate.
 type Run = (u32, Action);
 
-fn runs(nested: bool) -> Vec<Run> {
+fn runs(table: Vec<(u32, Action)>) -> Vec<Run> {
     let nothing = Action::Errno(libc::ENOSYS);
     let mut runs: Vec<Run> = vec![(0, nothing)];
     let mut next = 0;
-    for (number, action) in table(nested) {
+    for (number, action) in table {
         if number > next {
             extend(&mut runs, next, nothing);
         }
@@ -135,26 +150,114 @@ fn compile_check(a: &mut Assembler, check: Check) {
         Check::NestedNamespaces => none_of(a, libc::CLONE_NEWCGROUP as u32 | CLONE_NEWTIME),
         Check::Socket => compile_socket(a),
         Check::UnixOnly => one_of(a, 0, &[libc::AF_UNIX as u32], refuse(libc::EAFNOSUPPORT)),
-        Check::Ioctl => {
-            let bad = a.label();
-            a.load(argument(1));
-            FORBIDDEN_IOCTLS.into_iter().for_each(|request| a.if_equal(request, bad));
-            a.give(verdict::ALLOW);
-            a.place(bad);
-            a.give(EPERM);
+        Check::Ioctl => not_one_of(a, 1, &FORBIDDEN_IOCTLS),
+        Check::ConfinedIoctl => not_one_of(a, 1, &[&FORBIDDEN_IOCTLS[..], &FILE_ATTRIBUTES].concat()),
+        Check::Making(flags, mode) => compile_making(a, flags, mode),
+        Check::OneselfIn(index) => one_of(a, index, &[0], EPERM),
+        Check::NoFastOpen(index) => {
+            none_of_bits(a, index, libc::MSG_FASTOPEN as u32, refuse(libc::EOPNOTSUPP))
         }
+        Check::NoDetour => compile_options(a),
+        Check::StreamSocket => compile_stream_socket(a),
+        Check::StreamPair => unix_stream(a),
         Check::Personality => one_of(a, 0, &PERSONALITIES, EPERM),
     }
 }
 
 /// Allows the call when its first argument has none of these bits.
 fn none_of(a: &mut Assembler, bits: u32) {
+    none_of_bits(a, 0, bits, EPERM);
+}
+
+fn none_of_bits(a: &mut Assembler, index: u32, bits: u32, otherwise: u32) {
     let bad = a.label();
-    a.load(argument(0));
+    a.load(argument(index));
     a.if_any_bit(bits, bad);
     a.give(verdict::ALLOW);
     a.place(bad);
+    a.give(otherwise);
+}
+
+/// Allows the call when the argument is none of the values.
+fn not_one_of(a: &mut Assembler, index: u32, values: &[u32]) {
+    let bad = a.label();
+    a.load(argument(index));
+    values.iter().for_each(|&value| a.if_equal(value, bad));
+    a.give(verdict::ALLOW);
+    a.place(bad);
     a.give(EPERM);
+}
+
+/// A file that is not made has no mode, whatever the argument says.
+fn compile_making(a: &mut Assembler, flags: Option<u32>, mode: u32) {
+    const SET_ID: u32 = 0o6000;
+    /// `O_TMPFILE` without `O_DIRECTORY`, which is part of it.
+    const MAKES: u32 = libc::O_CREAT as u32 | (libc::O_TMPFILE & !libc::O_DIRECTORY) as u32;
+    if let Some(flags) = flags {
+        let made = a.label();
+        a.load(argument(flags));
+        a.if_any_bit(MAKES, made);
+        a.give(verdict::ALLOW);
+        a.place(made);
+    }
+    none_of_bits(a, mode, SET_ID, EPERM);
+}
+
+/// Source routes and options that carry them, other devices, connecting while sending, and protocols in between.
+fn compile_options(a: &mut Assembler) {
+    const IPV6: [u32; 8] = [3, 4, 5, 6, 54, 55, 57, 59];
+    const LEVELS: [(u32, &[u32]); 4] = [
+        (libc::SOL_IP as u32, &[libc::IP_OPTIONS as u32]),
+        (libc::SOL_IPV6 as u32, &IPV6),
+        (libc::SOL_SOCKET as u32, &[libc::SO_BINDTODEVICE as u32, 62]),
+        (libc::SOL_TCP as u32, &[23, 30, 31]),
+    ];
+    let labels = LEVELS.map(|_| a.label());
+    a.load(argument(1));
+    LEVELS.iter().zip(labels).for_each(|((level, _), label)| a.if_equal(*level, label));
+    a.give(verdict::ALLOW);
+    for ((_, options), label) in LEVELS.iter().zip(labels) {
+        a.place(label);
+        not_one_of(a, 2, options);
+    }
+}
+
+fn compile_stream_socket(a: &mut Assembler) {
+    let (unix, internet, routing) = (a.label(), a.label(), a.label());
+    a.load(argument(0));
+    a.if_equal(libc::AF_UNIX as u32, unix);
+    a.if_equal(libc::AF_INET as u32, internet);
+    a.if_equal(libc::AF_INET6 as u32, internet);
+    a.if_equal(libc::AF_NETLINK as u32, routing);
+    a.give(refuse(libc::EAFNOSUPPORT));
+    a.place(routing);
+    one_of(a, 2, &[libc::NETLINK_ROUTE as u32], refuse(libc::EPROTONOSUPPORT));
+    a.place(internet);
+    let stream = a.label();
+    a.load(argument(1));
+    a.and(TYPE);
+    a.if_equal(libc::SOCK_STREAM as u32, stream);
+    a.give(EPERM);
+    a.place(stream);
+    one_of(a, 2, &[0, libc::IPPROTO_TCP as u32], refuse(libc::EPROTONOSUPPORT));
+    a.place(unix);
+    unix_stream(a);
+}
+
+/// Unix sockets that are connected for good: a datagram could be sent to any socket with a name, whatever Landlock says.
+fn unix_stream(a: &mut Assembler) {
+    let (family, good) = (a.label(), a.label());
+    a.load(argument(0));
+    a.if_equal(libc::AF_UNIX as u32, family);
+    a.give(refuse(libc::EAFNOSUPPORT));
+    a.place(family);
+    a.load(argument(1));
+    a.and(TYPE);
+    a.if_equal(libc::SOCK_STREAM as u32, good);
+    a.if_equal(libc::SOCK_SEQPACKET as u32, good);
+    a.give(EPERM);
+    a.place(good);
+    a.give(verdict::ALLOW);
 }
 
 /// Allows the call when the argument is one of the values.
@@ -185,8 +288,6 @@ fn compile_socket(a: &mut Assembler) {
 
 /// Streams are TCP and datagrams UDP, and there is nothing else: no raw packets, no ping sockets, no SCTP.
 pub(crate) fn compile_internet(a: &mut Assembler) {
-    /// `SOCK_TYPE_MASK`: above it are `SOCK_NONBLOCK` and `SOCK_CLOEXEC`.
-    const TYPE: u32 = 0xf;
     let (stream, datagram) = (a.label(), a.label());
     a.load(argument(1));
     a.and(TYPE);
@@ -228,6 +329,54 @@ mod tests {
         for &(number, args, expected) in cases {
             let got = judge(AUDIT, number, args);
             assert_eq!(got, expected, "call {number} {args:x?}: {got:#x}, not {expected:#x}");
+        }
+    }
+
+    fn judge_confined(number: i64, args: [u64; 4]) -> u32 {
+        let mut data = (number as u32).to_ne_bytes().to_vec();
+        data.extend_from_slice(&AUDIT.to_ne_bytes());
+        data.extend_from_slice(&[0; 8]);
+        args.iter().for_each(|arg| data.extend_from_slice(&arg.to_ne_bytes()));
+        data.resize(64, 0);
+        interpret(&confined().unwrap(), &data).expect("the program ends")
+    }
+
+    #[test]
+    fn confined_nothing_is_sent_made_or_bounded_that_reaches_beyond() {
+        let made = libc::O_CREAT as u64;
+        let fast = libc::MSG_FASTOPEN as u64;
+        let (unix, internet) = (libc::AF_UNIX as u64, libc::AF_INET as u64);
+        let (stream, datagram) = (libc::SOCK_STREAM as u64, libc::SOCK_DGRAM as u64);
+        for (number, args, expected) in [
+            (libc::SYS_connect, [0; 4], verdict::NOTIFY),
+            (libc::SYS_listen, [0; 4], verdict::NOTIFY),
+            (libc::SYS_fchmod, [0; 4], verdict::NOTIFY),
+            (libc::SYS_execve, [0; 4], verdict::NOTIFY),
+            (libc::SYS_fchown, [0; 4], EPERM),
+            (libc::SYS_shmget, [0; 4], EPERM),
+            (libc::SYS_openat2, [0; 4], ENOSYS),
+            (libc::SYS_openat, [0, 0, made, 0o644], ALLOW),
+            (libc::SYS_openat, [0, 0, made, 0o4755], EPERM),
+            (libc::SYS_openat, [0, 0, libc::O_TMPFILE as u64, 0o2755], EPERM),
+            (libc::SYS_openat, [0, 0, libc::O_DIRECTORY as u64, u64::MAX], ALLOW),
+            (libc::SYS_mkdirat, [0, 0, 0o2755, 0], EPERM),
+            (libc::SYS_sendto, [0, 0, 0, fast], refuse(libc::EOPNOTSUPP)),
+            (libc::SYS_sendmsg, [0, 0, fast, 0], refuse(libc::EOPNOTSUPP)),
+            (libc::SYS_sendto, [0; 4], ALLOW),
+            (libc::SYS_setsockopt, [0, libc::SOL_IP as u64, libc::IP_OPTIONS as u64, 0], EPERM),
+            (libc::SYS_setsockopt, [0, libc::SOL_IPV6 as u64, 57, 0], EPERM),
+            (libc::SYS_setsockopt, [0, libc::SOL_SOCKET as u64, libc::SO_BINDTODEVICE as u64, 0], EPERM),
+            (libc::SYS_setsockopt, [0, libc::SOL_TCP as u64, libc::TCP_NODELAY as u64, 0], ALLOW),
+            (libc::SYS_socket, [internet, stream, 0, 0], ALLOW),
+            (libc::SYS_socket, [internet, datagram, 0, 0], EPERM),
+            (libc::SYS_socket, [unix, stream, 0, 0], ALLOW),
+            (libc::SYS_socket, [unix, datagram, 0, 0], EPERM),
+            (libc::SYS_socketpair, [unix, datagram, 0, 0], EPERM),
+            (libc::SYS_prlimit64, [0; 4], ALLOW),
+            (libc::SYS_prlimit64, [77, 0, 0, 0], EPERM),
+            (libc::SYS_setpriority, [0, 77, 0, 0], EPERM),
+        ] {
+            assert_eq!(judge_confined(number, args), expected, "{number} {args:x?}");
         }
     }
 

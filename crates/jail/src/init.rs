@@ -5,10 +5,9 @@
 //! nothing can take it: tracing is refused by the filter, `/proc` is read-only, it is not dumpable, and the kernel
 //! keeps signals from inside away from a process 1 without handlers.
 
-use crate::command::{Command, Start, Stdio};
+use crate::command::{Command, Manner, Start, Stdio};
 use crate::link::{self, Exit, Job, MAIN, NotRun, Order, Report, Spawn, Target, decode_not_run};
 use crate::wire::Reader;
-use creel_api::plan::Limits;
 use creel_kernel::{Named, SysError, process, pty, signal};
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::io::Errno;
@@ -28,7 +27,7 @@ struct Running {
 
 struct Init<'a> {
     link: &'a OwnedFd,
-    limits: Limits,
+    manner: Manner,
     /// The plan's command until the warden says go.
     first: Option<Command>,
     jobs: Vec<Running>,
@@ -39,9 +38,19 @@ struct Init<'a> {
 /// Serves until the link ends.
 pub(crate) fn serve(link: &OwnedFd, start: Start) {
     let Ok(children) = signal::block_all_and_watch_children() else { return };
-    let (limits, first) = (start.limits, Some(start.command));
-    let mut init = Init { link, limits, first, jobs: Vec::new(), settled: false };
+    let (manner, first) = (start.manner, Some(start.command));
+    let mut init = Init { link, manner, first, jobs: Vec::new(), settled: false };
     while init.turn(&children).is_ok() {}
+    if init.manner.apart {
+        end_everybody();
+    }
+}
+
+/// Without a pid namespace nobody is ended with init. A signal to all reaches everybody whom this process may signal:
+/// those in its Landlock domain, and a fork that is under way does not escape it. Orphans are init's to reap.
+fn end_everybody() {
+    let _ = signal::kill(-1, rustix::process::Signal::KILL.as_raw());
+    while rustix::process::wait(WaitOptions::empty()).is_ok() {}
 }
 
 impl Init<'_> {
@@ -127,7 +136,7 @@ impl Init<'_> {
         let (read, write) = rustix::pipe::pipe_with(flags).named("pipe2", "")?;
         let job = command.job;
         match process::fork()? {
-            None => command.become_it(&self.limits, &write),
+            None => command.become_it(&self.manner, &write),
             Some(pid) => Ok(Running { job, pid: pid.cast_signed(), pipe: Some(read) }),
         }
     }

@@ -32,7 +32,7 @@ pub use birth::{Assigned, Begun, PROCESSES_CEILING};
 pub use error::{JailError, Step};
 
 use creel_api::enforced::Enforced;
-use creel_api::plan::Plan;
+use creel_api::plan::{Place, Plan, Tier};
 use creel_kernel::cgroup::Group;
 use link::Link;
 use std::os::fd::OwnedFd;
@@ -55,12 +55,14 @@ pub struct Started {
     pub notify: OwnedFd,
     /// The master of the command's terminal, where the plan asks for one.
     pub terminal: Option<OwnedFd>,
+    /// What stands where.
+    pub places: Vec<Place>,
     /// Orders and reports.
     pub init_link: Link,
-    /// The root's own tmpfs, writable, detached: where mount points for live grants are made from outside.
-    pub scaffold: OwnedFd,
-    /// The sandbox's namespaces, for live mounts; `/proc/<pid>/ns` of init cannot be opened from outside.
-    pub spaces: Spaces,
+    /// The root's own tmpfs, writable, detached: where mount points for live grants are made from outside; and the
+    /// sandbox's namespaces, for live mounts, as `/proc/<pid>/ns` of init cannot be opened from outside. Nothing where
+    /// the sandbox has neither.
+    pub inside: Option<(OwnedFd, Spaces)>,
     /// The control groups that bound the sandbox; removed when this is dropped after the sandbox has ended.
     pub group: Group,
     /// Whether TCP is redirected (original destination by [`creel_kernel`]'s `originaldst`) and not TPROXYed
@@ -92,9 +94,21 @@ pub fn begin(stdio: [OwnedFd; 3]) -> Result<Begun, JailError> {
     birth::begin(stdio, NetOptions::default())
 }
 
+/// The same for a sandbox of this tier. A confined one is begun when its policy is there: its first process has a copy of
+/// what the caller knows by then.
+pub fn begin_as(tier: Tier, stdio: [OwnedFd; 3]) -> Result<Begun, JailError> {
+    match tier {
+        Tier::Namespaces => begin(stdio),
+        Tier::Confined => birth::begin_confined(stdio),
+    }
+}
+
 /// Starts a sandbox for `plan`; `stdio` becomes the command's standard descriptors unless the plan asks for a
 /// terminal.
 pub fn start(plan: &Plan, stdio: [OwnedFd; 3]) -> Result<Started, JailError> {
+    if plan.tier == Tier::Confined {
+        return birth::begin_confined(stdio)?.give(plan)?.wait();
+    }
     start_with(plan, stdio, NetOptions::default())
 }
 

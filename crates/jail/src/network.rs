@@ -58,6 +58,17 @@ pub(crate) fn set_up(options: NetOptions) -> Result<Network, JailError> {
     wire(options).map_err(JailError::step(Step::Network))
 }
 
+/// Listeners on the host's loopback, where there is no network of the sandbox's own. Whoever connects to them without
+/// the warden's note of it is turned away.
+pub(crate) fn listen_on_loopback() -> Result<Network, JailError> {
+    let failed = JailError::step(Step::Network);
+    let mut tcp = vec![socket::loopback_listener(Family::V4).map_err(failed)?];
+    let v6 = socket::loopback_listener(Family::V6).ok();
+    let has_v6 = v6.is_some();
+    tcp.extend(v6);
+    Ok(Network { tcp, dns: Vec::new(), redirect: false, v6: has_v6 })
+}
+
 fn wire(options: NetOptions) -> Result<Network, SysError> {
     apply_settings()?;
     loopback::up()?;

@@ -2,14 +2,44 @@
 
 use crate::answer::Ready;
 use creel_api::enforced::{Enforced, Layer};
-use creel_api::plan::{Plan, What};
+use creel_api::plan::{Plan, Tier, What};
 use creel_kernel::cgroup::{Controller, Group};
+use creel_types::Weakness;
 
 pub(crate) fn enforced(plan: &Plan, ready: &Ready, group: &Group) -> Enforced {
+    if plan.tier == Tier::Confined {
+        return confined(plan, ready, group);
+    }
     Enforced {
         layers: vec![filesystem(plan, ready), process(plan, ready), network(ready), limits(plan, group)],
         ..Enforced::default()
     }
+}
+
+/// Without namespaces: what is weaker is said where it is.
+fn confined(plan: &Plan, ready: &Ready, group: &Group) -> Enforced {
+    use Weakness as W;
+    let weak = |all: &[W]| all.iter().map(|w| format!("{} ({})", w.about(), w.name())).collect::<Vec<_>>();
+    let words = |all: &[&str]| all.iter().map(|&word| word.to_owned()).collect::<Vec<_>>();
+    let landlock = format!("landlock abi {} on the host's files", ready.landlock_abi);
+    let files =
+        layer("filesystem", vec!["tier confined".to_owned(), landlock], weak(&[W::SeenFiles, W::HostSystem]));
+    let process = words(&[
+        "no capabilities",
+        "seccomp allow-list",
+        "seccomp notification of exec, connect, listen, modes and times of files",
+        "landlock scopes for signals and abstract sockets",
+    ]);
+    let process = layer("process", process, weak(&[W::SeenProcesses]));
+    let network = words(&[
+        "landlock: no TCP is connected or bound",
+        "every connection made by the warden, to the exit",
+    ]);
+    let network = layer("network", network, weak(&[W::SeenNetwork, W::FewSockets]));
+    let mut limits = limits(plan, group);
+    limits.mechanisms.retain(|means| !means.starts_with("private directories"));
+    limits.lacking.extend(weak(&[W::LooseLimits]));
+    Enforced { layers: vec![files, process, network, limits], ..Enforced::default() }
 }
 
 fn layer(name: &str, mechanisms: Vec<String>, lacking: Vec<String>) -> Layer {

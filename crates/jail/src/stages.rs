@@ -8,6 +8,7 @@ use crate::network::{self, Network};
 use crate::posture::{self, Attempt};
 use crate::walls::{Wall, stands};
 use crate::{JailError, NetOptions, Spaces, Step, domain, filter, init, root};
+use creel_api::plan::{Plan, Tier, WindowSize};
 use creel_kernel::landlock::Domain;
 use creel_kernel::{Named, SysError, process, pty, seccomp};
 use rustix::fs::{Mode, OFlags};
@@ -16,6 +17,7 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 /// What the warden gives its child.
 pub(crate) struct Birth {
+    pub tier: Tier,
     pub link: OwnedFd,
     pub stdio: [OwnedFd; 3],
     /// The caller's ids, which stay the same inside.
@@ -28,6 +30,13 @@ pub(crate) struct Birth {
 struct Unshared {
     stdio: [OwnedFd; 3],
     spaces: Spaces,
+}
+
+/// In no namespace of its own: with sockets on the host's loopback that the warden connects every connection to, and as
+/// the one to whom everybody below falls.
+struct Standing {
+    stdio: [OwnedFd; 3],
+    network: Network,
 }
 
 /// With a network that leads to the proxy only.
@@ -48,8 +57,8 @@ struct Confined {
     start: Start,
     /// What is tried before the command runs.
     attempts: Vec<Attempt>,
-    /// A writable mount outside the tree, which only Landlock closes.
-    hatch: OwnedFd,
+    /// A writable mount outside the tree, which only Landlock closes; none where there is no tree of its own.
+    hatch: Option<OwnedFd>,
 }
 
 struct Terminal {
@@ -82,6 +91,7 @@ fn be_born(birth: Birth) {
 
 /// What is left of [`Birth`] when the link stands apart.
 struct Born {
+    tier: Tier,
     stdio: [OwnedFd; 3],
     uid: u32,
     gid: u32,
@@ -99,7 +109,7 @@ fn leave_behind(birth: Birth) -> Result<(OwnedFd, Born), SysError> {
     let [input, output, errors] = &birth.stdio;
     let stdio = [up(input)?, up(output)?, up(errors)?];
     let keep: Vec<i32> = stdio.iter().chain([&link]).map(AsRawFd::as_raw_fd).collect();
-    let born = Born { stdio, uid: birth.uid, gid: birth.gid, net: birth.net };
+    let born = Born { tier: birth.tier, stdio, uid: birth.uid, gid: birth.gid, net: birth.net };
     // The old ones are closed with the rest, by number; their owners must not close those numbers again.
     std::mem::forget((birth.link, birth.stdio));
     process::close_all_but(&keep)?;
@@ -107,6 +117,12 @@ fn leave_behind(birth: Birth) -> Result<(OwnedFd, Born), SysError> {
 }
 
 fn confine(born: Born, link: &OwnedFd) -> Result<Confined, JailError> {
+    if born.tier == Tier::Confined {
+        let standing = Standing::among(born)?;
+        let assignment = assignment::receive(link)?;
+        creel_kernel::cgroup::enter(&assignment.doors).map_err(JailError::step(Step::Limits))?;
+        return standing.confine(assignment, link);
+    }
     let net = born.net;
     let wired = Unshared::enter(born)?.wire(net)?;
     let assignment = assignment::receive(link)?;
@@ -128,6 +144,44 @@ impl Unshared {
     }
 }
 
+impl Standing {
+    fn among(born: Born) -> Result<Self, JailError> {
+        let failed = JailError::step(Step::Confinement);
+        // When the warden ends, init has to end everybody else first: it hears it by the link.
+        process::outlive_parent().map_err(&failed)?;
+        process::adopt_orphans().map_err(&failed)?;
+        Ok(Self { stdio: born.stdio, network: network::listen_on_loopback()? })
+    }
+
+    fn confine(self, assignment: Assignment, link: &OwnedFd) -> Result<Confined, JailError> {
+        let plan = &assignment.plan;
+        let failed = JailError::step(Step::Confinement);
+        if plan.tier != Tier::Confined {
+            return Err(JailError::plan("tier", "it was begun without namespaces"));
+        }
+        let terminal = open_terminal(plan)?;
+        let (master, slave) = terminal.map(|t| (t.master, t.slave)).unzip();
+        let start = Start::new(plan, self.stdio, slave)?;
+        silence().map_err(&failed)?;
+        process::renounce().map_err(&failed)?;
+        let domain = domain::confine_alone(plan)?;
+        process::forbid_inspection().map_err(&failed)?;
+        let program = filter::confined().map_err(|e| failed(SysError::new("seccomp", e, Errno::INVAL)))?;
+        let notify = seccomp::install_with_listener(&program).map_err(&failed)?;
+        let ready = ready(domain, self.network, Outward { notify, inside: None, terminal: master });
+        answer::send_ready(link, &ready).map_err(JailError::step(Step::Answer))?;
+        Ok(Confined { start, attempts: assignment.attempts, hatch: None })
+    }
+}
+
+fn open_terminal(plan: &Plan) -> Result<Option<Terminal>, JailError> {
+    let open = |size: WindowSize| -> Result<Terminal, JailError> {
+        let (master, slave) = pty::open(size.rows, size.cols).map_err(JailError::step(Step::Terminal))?;
+        Ok(Terminal { master, slave })
+    };
+    plan.terminal.map(open).transpose()
+}
+
 fn open_spaces() -> Result<Spaces, SysError> {
     let open = |name: &str| {
         let path = format!("/proc/self/ns/{name}");
@@ -143,11 +197,7 @@ impl Wired {
             .named("sethostname", &plan.hostname)
             .map_err(JailError::step(Step::Namespaces))?;
         let tree = root::build(assignment)?;
-        let open = |size: creel_api::plan::WindowSize| -> Result<Terminal, JailError> {
-            let (master, slave) = pty::open(size.rows, size.cols).map_err(JailError::step(Step::Terminal))?;
-            Ok(Terminal { master, slave })
-        };
-        let terminal = plan.terminal.map(open).transpose()?;
+        let terminal = open_terminal(plan)?;
         Ok(Rooted { before: self, tree, terminal })
     }
 }
@@ -172,16 +222,17 @@ impl Rooted {
         let notify = seccomp::install_with_listener(&program).map_err(&failed)?;
         let scaffold = self.tree.scaffold;
         let hatch = scaffold.try_clone().named("dup", "the scaffold").map_err(&failed)?;
-        let ready = ready(domain, network, Outward { notify, scaffold, spaces, terminal: master });
+        let ready =
+            ready(domain, network, Outward { notify, inside: Some((scaffold, spaces)), terminal: master });
         answer::send_ready(link, &ready).map_err(JailError::step(Step::Answer))?;
-        Ok(Confined { start, attempts: assignment.attempts, hatch })
+        Ok(Confined { start, attempts: assignment.attempts, hatch: Some(hatch) })
     }
 }
 
 impl Confined {
     /// Tries what must be impossible and tells the warden; what is needed for that only ends here.
     fn prove(self, link: &OwnedFd) -> Result<Start, SysError> {
-        posture::probe(&self.attempts, &self.start.limits, &self.hatch, link)?;
+        posture::probe(&self.attempts, &self.start.manner, self.hatch.as_ref(), link)?;
         Ok(self.start)
     }
 }
@@ -196,8 +247,7 @@ fn silence() -> Result<(), SysError> {
 /// Descriptors that leave the sandbox.
 struct Outward {
     notify: OwnedFd,
-    scaffold: OwnedFd,
-    spaces: Spaces,
+    inside: Option<(OwnedFd, Spaces)>,
     terminal: Option<OwnedFd>,
 }
 
@@ -209,8 +259,7 @@ fn ready(domain: Domain, network: Network, outward: Outward) -> Ready {
         tcp: network.tcp,
         dns: network.dns,
         notify: outward.notify,
-        scaffold: outward.scaffold,
-        spaces: outward.spaces,
+        inside: outward.inside,
         terminal: outward.terminal,
     }
 }

@@ -32,6 +32,21 @@ pub(crate) enum Check {
     Ioctl,
     /// `personality`: only the harmless ones.
     Personality,
+    /// Confined: what makes files makes none that runs as its owner or group (set-id bits). Which argument holds the
+    /// flags that say whether a file is made, if any does, and which the mode.
+    Making(Option<u32>, u32),
+    /// Confined: this argument is 0, the caller itself.
+    OneselfIn(u32),
+    /// Confined: the flags in this argument do not ask to connect while sending.
+    NoFastOpen(u32),
+    /// Confined: `setsockopt`: nothing that leads packets another way than to where a socket is connected.
+    NoDetour,
+    /// Confined: `socket`: TCP, Unix streams, and routing.
+    StreamSocket,
+    /// Confined: `socketpair`: Unix streams.
+    StreamPair,
+    /// Confined: [`Check::Ioctl`], and no attributes of files.
+    ConfinedIoctl,
 }
 
 /// The warden is asked: who connects, what is executed, and with what it begins. Every C library makes the last call
@@ -45,6 +60,50 @@ const CHECKED: &[(i64, Check)] = &[
     (libc::SYS_socketpair, Check::UnixOnly),
     (libc::SYS_ioctl, Check::Ioctl),
     (libc::SYS_personality, Check::Personality),
+];
+
+/// Confined only: where there are no namespaces, these are the warden's to do, in the caller's place.
+const DONE_FOR: &[i64] =
+    &[libc::SYS_listen, libc::SYS_fchmod, libc::SYS_fchmodat, libc::SYS_fchmodat2, libc::SYS_utimensat];
+
+/// Confined only: owners and attributes of files, which Landlock does not look after, and what is shared with the
+/// whole machine where there is no namespace of the sandbox's own.
+#[rustfmt::skip]
+const REFUSED_CONFINED: &[i64] = &[
+    libc::SYS_fchown, libc::SYS_fchownat, libc::SYS_shmget, libc::SYS_shmat, libc::SYS_shmdt, libc::SYS_shmctl,
+    libc::SYS_semget, libc::SYS_semop, libc::SYS_semtimedop, libc::SYS_semctl, libc::SYS_msgget, libc::SYS_msgsnd,
+    libc::SYS_msgrcv, libc::SYS_msgctl, libc::SYS_mq_open, libc::SYS_mq_unlink, libc::SYS_mq_timedsend,
+    libc::SYS_mq_timedreceive, libc::SYS_mq_notify, libc::SYS_mq_getsetattr,
+];
+
+/// Confined only: as on a file system without extended attributes.
+const NO_ATTRIBUTES: &[i64] = &[
+    libc::SYS_setxattr,
+    libc::SYS_lsetxattr,
+    libc::SYS_fsetxattr,
+    libc::SYS_removexattr,
+    libc::SYS_lremovexattr,
+    libc::SYS_fremovexattr,
+];
+
+const CHECKED_CONFINED: &[(i64, Check)] = &[
+    (libc::SYS_openat, Check::Making(Some(2), 3)),
+    (libc::SYS_mkdirat, Check::Making(None, 2)),
+    (libc::SYS_mknodat, Check::Making(None, 2)),
+    (libc::SYS_prlimit64, Check::OneselfIn(0)),
+    (libc::SYS_sched_setaffinity, Check::OneselfIn(0)),
+    (libc::SYS_sched_setparam, Check::OneselfIn(0)),
+    (libc::SYS_sched_setscheduler, Check::OneselfIn(0)),
+    (libc::SYS_sched_setattr, Check::OneselfIn(0)),
+    (libc::SYS_setpriority, Check::OneselfIn(1)),
+    (libc::SYS_ioprio_set, Check::OneselfIn(1)),
+    (libc::SYS_sendto, Check::NoFastOpen(3)),
+    (libc::SYS_sendmsg, Check::NoFastOpen(2)),
+    (libc::SYS_sendmmsg, Check::NoFastOpen(3)),
+    (libc::SYS_setsockopt, Check::NoDetour),
+    (libc::SYS_socket, Check::StreamSocket),
+    (libc::SYS_socketpair, Check::StreamPair),
+    (libc::SYS_ioctl, Check::ConfinedIoctl),
 ];
 
 /// Refused, with the reason. `clone3` is not here: its flags are in memory, which a filter cannot read, so it does not
@@ -224,6 +283,8 @@ mod arch {
     /// `AUDIT_ARCH_X86_64`.
     pub const AUDIT: u32 = 0xC000_003E;
 
+    use super::{Action, Check};
+
     /// Older spellings of calls, and what only this architecture has.
     pub const ALLOWED: &[i64] = &[
         libc::SYS_open, libc::SYS_creat, libc::SYS_stat, libc::SYS_lstat, libc::SYS_access, libc::SYS_pipe,
@@ -233,6 +294,18 @@ mod arch {
         libc::SYS_getdents, libc::SYS_poll, libc::SYS_select, libc::SYS_epoll_create, libc::SYS_epoll_wait,
         libc::SYS_inotify_init, libc::SYS_fork, libc::SYS_vfork,
         libc::SYS_getpgrp, libc::SYS_alarm, libc::SYS_pause, libc::SYS_time, libc::SYS_arch_prctl,
+    ];
+
+    /// Older spellings of what is another matter where a sandbox is confined.
+    pub const CONFINED: &[(i64, Action)] = &[
+        (libc::SYS_chmod, Action::Notify),
+        (libc::SYS_chown, Action::Errno(libc::EPERM)), (libc::SYS_lchown, Action::Errno(libc::EPERM)),
+        (libc::SYS_open, Action::Check(Check::Making(Some(1), 2))),
+        (libc::SYS_creat, Action::Check(Check::Making(None, 1))),
+        (libc::SYS_mkdir, Action::Check(Check::Making(None, 1))),
+        (libc::SYS_mknod, Action::Check(Check::Making(None, 1))),
+        (libc::SYS_utime, Action::Errno(libc::ENOSYS)), (libc::SYS_utimes, Action::Errno(libc::ENOSYS)),
+        (libc::SYS_futimesat, Action::Errno(libc::ENOSYS)),
     ];
 
     /// Descriptor tables and ports of the processor, kernel images, and calls that ended long ago.
@@ -247,6 +320,7 @@ mod arch {
     /// `AUDIT_ARCH_AARCH64`.
     pub const AUDIT: u32 = 0xC000_00B7;
     pub const ALLOWED: &[i64] = &[libc::SYS_renameat];
+    pub const CONFINED: &[(i64, super::Action)] = &[];
     pub const REFUSED: &[i64] = &[libc::SYS_kexec_file_load];
 }
 
@@ -280,4 +354,31 @@ pub(crate) fn table(nested: bool) -> Vec<(u32, Action)> {
         .collect();
     table.sort_by_key(|&(nr, _)| nr);
     table
+}
+
+/// The table of a sandbox that stands on the host's own file tree and network.
+pub(crate) fn confined() -> Vec<(u32, Action)> {
+    let other = DONE_FOR
+        .iter()
+        .map(|&nr| (nr, Action::Notify))
+        .chain(refused_confined().map(|nr| (nr, Action::Errno(libc::EPERM))))
+        .chain(NO_ATTRIBUTES.iter().map(|&nr| (nr, Action::Errno(libc::EOPNOTSUPP))))
+        .chain(CHECKED_CONFINED.iter().map(|&(nr, check)| (nr, Action::Check(check))))
+        // How it makes a file stands in memory, which a filter cannot read.
+        .chain([(libc::SYS_openat2, Action::Errno(libc::ENOSYS))])
+        .chain(arch::CONFINED.iter().copied());
+    let other: Vec<(u32, Action)> =
+        other.filter_map(|(nr, action)| Some((u32::try_from(nr).ok()?, action))).collect();
+    let mut table = table(false);
+    for (number, action) in &mut table {
+        if let Some((_, instead)) = other.iter().find(|(nr, _)| nr == number) {
+            *action = *instead;
+        }
+    }
+    table
+}
+
+/// Every call that is refused only where a sandbox is confined.
+pub(crate) fn refused_confined() -> impl Iterator<Item = i64> {
+    REFUSED_CONFINED.iter().copied()
 }

@@ -32,6 +32,12 @@ pub enum Right {
 }
 
 impl Right {
+    /// Of what a directory may be given, as much as the thing at this path can have.
+    fn access_to(self, path: &Path) -> BitFlags<AccessFs> {
+        let all = self.access();
+        if path.is_dir() { all } else { all & AccessFs::from_file(NEWEST) }
+    }
+
     fn access(self) -> BitFlags<AccessFs> {
         use AccessFs as A;
         match self {
@@ -69,6 +75,28 @@ pub fn confine(rules: &[(PathBuf, Right)]) -> Result<Domain, SysError> {
 /// The same, and no TCP port can be bound (ABI 4 and later).
 pub fn confine_unbound(rules: &[(PathBuf, Right)]) -> Result<Domain, SysError> {
     restrict(rules, AccessNet::BindTcp.into())
+}
+
+/// The first ABI that keeps signals and abstract sockets inside.
+const SCOPED: u32 = 6;
+
+/// Confines this process on the host's own file tree and network, where nothing else stands behind it: files by the
+/// rules, no TCP port bound or connected, no signal and no abstract Unix socket across. A kernel that cannot do all of
+/// it is an error.
+pub fn confine_alone(rules: &[(PathBuf, Right)]) -> Result<Domain, SysError> {
+    // Asked before, because what was restricted stays so.
+    if abi()? < SCOPED {
+        return Err(SysError::new("landlock", "ABI 6 (Linux 6.12) is needed", Errno::OPNOTSUPP));
+    }
+    restrict(rules, AccessNet::BindTcp | AccessNet::ConnectTcp)
+}
+
+/// The newest ABI that the running kernel has.
+fn abi() -> Result<u32, SysError> {
+    const VERSION: libc::c_long = 1;
+    // SAFETY: with this flag the call takes no structure and answers a number.
+    let answer = unsafe { libc::syscall(libc::SYS_landlock_create_ruleset, 0, 0, VERSION) };
+    u32::try_from(answer).map_err(|_| SysError::last("landlock_create_ruleset", "its version"))
 }
 
 fn restrict(rules: &[(PathBuf, Right)], net: BitFlags<AccessNet>) -> Result<Domain, SysError> {
@@ -117,7 +145,7 @@ fn add(
 ) -> Result<landlock::RulesetCreated, SysError> {
     let fd = PathFd::new(path).map_err(|e| failure("open", path.display(), &e))?;
     ruleset
-        .add_rule(PathBeneath::new(fd, right.access()))
+        .add_rule(PathBeneath::new(fd, right.access_to(path)))
         .map_err(|e| failure("landlock_add_rule", path.display(), &e))
 }
 

@@ -112,6 +112,15 @@ pub fn environment(id: u32, buffer: &mut Vec<u8>, most: usize) -> Result<bool, S
     Ok(false)
 }
 
+/// Whether a process has ended, or ends: its memory is given back, or was never there.
+pub fn is_over(pid: u32) -> bool {
+    let mut bytes = [0; 1024];
+    let path = format!("/proc/{pid}/stat");
+    let Ok(text) = start(&path, &mut bytes) else { return true };
+    let state = text.iter().rposition(|&b| b == b')').and_then(|end| text.get(end + 2));
+    matches!(state, None | Some(b'Z' | b'X'))
+}
+
 /// The threads of a process.
 pub fn threads(pid: u32) -> Result<Vec<u32>, SysError> {
     numbers(&format!("/proc/{pid}/task"))

@@ -124,6 +124,18 @@ pub fn die_with_parent() -> Result<(), SysError> {
         .named("prctl", "PR_SET_PDEATHSIG")
 }
 
+/// Takes that wish back: this process sees by itself that the one that made it has ended.
+pub fn outlive_parent() -> Result<(), SysError> {
+    rustix::process::set_parent_process_death_signal(None).named("prctl", "PR_SET_PDEATHSIG")
+}
+
+/// Becomes the parent of every process below whose own parent has ended (`PR_SET_CHILD_SUBREAPER`).
+pub fn adopt_orphans() -> Result<(), SysError> {
+    // SAFETY: the call takes numbers only.
+    let result = unsafe { libc::prctl(libc::PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) };
+    if result == 0 { Ok(()) } else { Err(SysError::last("prctl", "PR_SET_CHILD_SUBREAPER")) }
+}
+
 /// Writes the maps of a new user namespace from inside: the caller's own ids stay what they are, all others are
 /// nobody.
 pub fn map_self(uid: u32, gid: u32) -> Result<(), SysError> {

@@ -22,8 +22,26 @@ pub mod verdict {
 
 /// `connect(2)` on this machine's own architecture.
 pub const CONNECT: i64 = libc::SYS_connect;
+/// `listen(2)` on this machine's own architecture.
+pub const LISTEN: i64 = libc::SYS_listen;
+/// `fchmod(2)` on this machine's own architecture.
+pub const FCHMOD: i64 = libc::SYS_fchmod;
+/// `fchmodat(2)` on this machine's own architecture.
+pub const FCHMODAT: i64 = libc::SYS_fchmodat;
+/// `fchmodat2(2)` on this machine's own architecture.
+pub const FCHMODAT2: i64 = libc::SYS_fchmodat2;
+/// `chmod(2)`, where the architecture has it.
+#[cfg(target_arch = "x86_64")]
+pub const CHMOD: i64 = libc::SYS_chmod;
+/// `chmod(2)`, where the architecture has it.
+#[cfg(not(target_arch = "x86_64"))]
+pub const CHMOD: i64 = -1;
+/// `utimensat(2)` on this machine's own architecture.
+pub const UTIMENSAT: i64 = libc::SYS_utimensat;
 /// `set_tid_address(2)` on this machine's own architecture.
 pub const SET_TID_ADDRESS: i64 = libc::SYS_set_tid_address;
+/// `execve(2)` on this machine's own architecture.
+pub const EXECVE: i64 = libc::SYS_execve;
 /// `execveat(2)` on this machine's own architecture.
 pub const EXECVEAT: i64 = libc::SYS_execveat;
 

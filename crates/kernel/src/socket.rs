@@ -50,6 +50,24 @@ pub fn transparent_listener(family: Family, port: u16) -> Result<OwnedFd, SysErr
     Ok(socket)
 }
 
+/// A nonblocking TCP listener on the loopback address, at a port of the kernel's choice.
+pub fn loopback_listener(family: Family) -> Result<OwnedFd, SysError> {
+    let name = format!("tcp {family:?} on loopback");
+    let at: SocketAddr = match family {
+        Family::V4 => (Ipv4Addr::LOCALHOST, 0).into(),
+        Family::V6 => (Ipv6Addr::LOCALHOST, 0).into(),
+    };
+    let socket = open(family, SocketType::STREAM, ipproto::TCP, &name)?;
+    rustix::net::bind(&socket, &at).named("bind", &name)?;
+    rustix::net::listen(&socket, 4096).named("listen", &name)?;
+    Ok(socket)
+}
+
+/// The address that a socket of the internet has.
+pub fn address(socket: impl AsFd) -> Result<SocketAddr, SysError> {
+    rustix::net::getsockname(socket).and_then(SocketAddr::try_from).named("getsockname", "a socket")
+}
+
 /// A nonblocking UDP socket on every address that learns to which address a datagram was sent (`IP_PKTINFO`).
 pub fn datagram_catcher(family: Family, port: u16) -> Result<OwnedFd, SysError> {
     let name = format!("udp {family:?} port {port}");

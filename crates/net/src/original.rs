@@ -11,6 +11,9 @@ pub enum Capture {
     Transparent,
     /// Redirect with connection tracking: the kernel is asked (`SO_ORIGINAL_DST`).
     Redirect,
+    /// The connection was made to the listener itself, by somebody who noted where it was meant to go; the socket
+    /// cannot tell.
+    Noted,
 }
 
 /// The address that the agent connected to, an IPv4-mapped one unwrapped.
@@ -18,6 +21,7 @@ pub fn destination(stream: &TcpStream, capture: Capture) -> io::Result<SocketAdd
     let addr = match (capture, stream.local_addr()?) {
         (Capture::Transparent, own) => own,
         (Capture::Redirect, own) if is_v4(own.ip()) => rustix::net::sockopt::ip_original_dst(stream)?.into(),
+        (Capture::Noted, _) => return Err(io::ErrorKind::Unsupported.into()),
         (Capture::Redirect, _) => rustix::net::sockopt::ipv6_original_dst(stream)?.into(),
     };
     Ok(SocketAddr::new(addr.ip().to_canonical(), addr.port()))

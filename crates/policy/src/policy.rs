@@ -5,7 +5,7 @@ use crate::{
     Admission, Backend, Call, Connect, Contents, Credential, Devices, Execute, Family, Filesystem, Handling,
     Head, Inference, Layer, Message, Permit, Process, Reason, Refusal, Request, Resolution,
 };
-use creel_types::{Host, HostName, RuleId};
+use creel_types::{Host, HostName, RuleId, Tier};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 /// What a refusal does.
@@ -24,6 +24,7 @@ pub enum Mode {
 pub struct Policy {
     pub(crate) name: Option<String>,
     pub(crate) mode: Mode,
+    pub(crate) tier: Tier,
     pub(crate) network: Network,
     pub(crate) filesystem: Filesystem,
     pub(crate) process: Process,
@@ -48,6 +49,11 @@ impl Policy {
     /// What a refusal does.
     pub fn mode(&self) -> Mode {
         self.mode
+    }
+
+    /// By which means the sandbox is held; every weakness of it is accepted.
+    pub fn tier(&self) -> Tier {
+        self.tier
     }
 
     /// The filesystem layer.

@@ -8,6 +8,7 @@ mod credential;
 mod devices;
 mod filesystem;
 mod inference;
+mod isolation;
 mod network;
 pub(crate) mod path;
 mod places;
@@ -38,6 +39,7 @@ pub(crate) struct Draft<'a> {
     limits: Limits,
     exec: process::Draft,
     nested: Option<Span>,
+    isolation: isolation::Draft,
     devices: Devices,
     credentials: credential::Draft,
     network: network::Draft,
@@ -55,6 +57,7 @@ impl<'a> Draft<'a> {
             limits: Limits::default(),
             exec: Default::default(),
             nested: None,
+            isolation: Default::default(),
             devices: Devices::default(),
             credentials: Default::default(),
             network: Default::default(),
@@ -73,6 +76,9 @@ impl<'a> Draft<'a> {
         }
         if let Some(node) = document.get("mode") {
             self.mode(node, read.included, problems);
+        }
+        if let Some(node) = document.get("isolation") {
+            self.isolation.add(node, read.included, problems);
         }
         if let Some(node) = document.get("filesystem") {
             self.home(node);
@@ -114,6 +120,7 @@ impl<'a> Draft<'a> {
         let credentials = self.credentials.finish(&self.network, problems);
         let inference = self.inference.finish(problems);
         let exec = self.exec.finish(problems);
+        let tier = self.isolation.finish(problems);
         if let Some(span) = self.nested {
             checks::nested(span, &self.network, &exec, problems);
         }
@@ -129,6 +136,7 @@ impl<'a> Draft<'a> {
         Policy {
             name: self.name.map(|n| n.to_string()),
             mode: self.mode,
+            tier,
             network: crate::network::Network::new(parts),
             filesystem: self.files.finish(home, self.operator),
             devices: self.devices,

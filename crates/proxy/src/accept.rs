@@ -40,16 +40,20 @@ impl From<TcpListener> for Listener {
 }
 
 impl Exit {
-    /// Serves every connection that arrives, until the listener breaks. With `redirect` the kernel is asked where
-    /// each was going; without it the accepted socket's own address says so.
-    pub async fn serve_tcp(self: Arc<Self>, listener: impl Into<Listener>, redirect: bool) -> io::Result<()> {
+    /// Serves every connection that arrives, until the listener breaks. Where each was going is told by how it was
+    /// captured; one of which nobody can tell is closed.
+    pub async fn serve_tcp(
+        self: Arc<Self>,
+        listener: impl Into<Listener>,
+        capture: Capture,
+    ) -> io::Result<()> {
         let listener = match listener.into() {
             Listener::Fd(fd) => TcpListener::from(fd),
             Listener::Std(listener) => listener,
         };
         listener.set_nonblocking(true)?;
         let listener = tokio::net::TcpListener::from_std(listener)?;
-        let capture = if redirect { Capture::Redirect } else { Capture::Transparent };
+        let own = listener.local_addr()?;
         loop {
             let (stream, source) = match listener.accept().await {
                 Ok(accepted) => accepted,
@@ -59,7 +63,11 @@ impl Exit {
                     continue;
                 }
             };
-            let Ok(destination) = original::destination(&stream, capture) else { continue };
+            let destination = match capture {
+                Capture::Noted => self.setting.witness.bound_for(source, own),
+                _ => original::destination(&stream, capture).ok(),
+            };
+            let Some(destination) = destination else { continue };
             let source = std::net::SocketAddr::new(source.ip().to_canonical(), source.port());
             self.workers.serve(Arrival { exit: Arc::clone(&self), source, destination }, stream);
         }

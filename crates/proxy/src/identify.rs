@@ -13,6 +13,11 @@ pub trait Witness: Send + Sync {
     /// are), when the kernel could say.
     fn who(&self, source: SocketAddr, destination: SocketAddr) -> Option<Arc<Caller>>;
 
+    /// Where the connection from `source` that arrived at `listener` was meant to go, where only the witness knows.
+    fn bound_for(&self, _source: SocketAddr, _listener: SocketAddr) -> Option<SocketAddr> {
+        None
+    }
+
     /// The program that sent DNS datagrams from `source` to `destination`.
     fn who_asked(&self, source: SocketAddr, destination: SocketAddr) -> Option<Arc<Caller>>;
 }

@@ -5,6 +5,7 @@
 
 mod appear;
 
+use crate::apart;
 use crate::credentials::{self, Stand};
 use crate::exit::afar::{Conversation, Unready};
 use crate::journal::Scribe;
@@ -18,7 +19,7 @@ use crate::prepare::{self, Prepared};
 use crate::watch::{self, Sighting, Watch};
 use creel_api::control::{Answer, Document};
 use creel_api::enforced::Applied;
-use creel_api::plan::{Place, What};
+use creel_api::plan::{Place, Root, Tier, What};
 use creel_audit as audit;
 use creel_audit::Event;
 use creel_policy::{Access, Policy, Resolution};
@@ -178,6 +179,12 @@ impl Change {
         self.bounded
             .check(&limits_now, &limits_next)
             .map_err(|details| Refused("the limits cannot be changed so".into(), details))?;
+        if policy.tier() != self.policy.tier() {
+            return Err(Refused(
+                "the tier cannot be changed while the sandbox runs".into(),
+                vec!["keep `isolation:` as it is, or start the sandbox anew".into()],
+            ));
+        }
         if policy.process().limits().disk != self.policy.process().limits().disk {
             return Err(Refused(
                 "`disk` cannot be changed while the sandbox runs".into(),
@@ -210,6 +217,19 @@ impl Change {
         self.ask_exit(move |exit| exit.prepare(sent, included, (key.as_ref(), held))).await?;
         let places = plan::places(policy.filesystem(), &self.user, &self.reserved())
             .map_err(|error| Refused::lines("the files cannot be granted", &error))?;
+        if policy.tier() == Tier::Confined {
+            apart::fits(&policy, &places, &Root::Host)
+                .map_err(|error| Refused::lines("the files cannot be granted", &error))?;
+            if places != self.places {
+                return Err(Refused(
+                    "files cannot be changed while a sandbox of `tier: confined` runs".into(),
+                    vec![
+                        "Landlock gives nothing back and takes nothing away later: start the sandbox anew"
+                            .into(),
+                    ],
+                ));
+            }
+        }
         if policy.process().nested() && places != self.places {
             return Err(Refused(
                 "files cannot be changed while a sandbox with `nested: true` runs".into(),
@@ -268,7 +288,8 @@ impl Change {
     /// Makes the sandbox's files what `places` say, or leaves them as they are.
     async fn change_files(&self, places: &[Place], force: bool) -> Result<Applied, Refused> {
         let began = Instant::now();
-        let steps = steps(&self.standing()?, places);
+        let steps =
+            if self.policy.tier() == Tier::Confined { Vec::new() } else { steps(&self.standing()?, places) };
         let mut did = Vec::new();
         if !steps.is_empty() {
             let mounts = Arc::clone(&self.mounts);

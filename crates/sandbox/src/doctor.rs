@@ -3,6 +3,8 @@
 //! Facts are read from where the kernel states them; then a sandbox is really started, since only that shows that
 //! the facts add up.
 
+use creel_api::plan::Tier;
+use creel_types::Weakness;
 use serde::Serialize;
 use std::fs;
 use std::path::Path;
@@ -104,14 +106,40 @@ fn read(path: impl AsRef<Path>) -> String {
 
 /// Starts a sandbox for a moment and says what was enforced.
 pub fn trial() -> Vec<Check> {
-    match crate::trial::plain() {
+    let mut checks = usual();
+    checks.push(confined());
+    checks
+}
+
+/// Whether the weaker tier could be had, and what to write for it.
+fn confined() -> Check {
+    let name = "tier confined";
+    match crate::trial::plain(Tier::Confined) {
+        Ok(_) => {
+            let all = Weakness::ALL.map(Weakness::name).join(", ");
+            check(name, State::Good, "possible, where user namespaces are forbidden and this is enough").mend(
+                format!(
+                    "it is weaker and has to be asked for: `isolation: {{ tier: confined, accept: [{all}] }}`"
+                ),
+            )
+        }
+        Err(error) => check(name, State::Lacking, format!("not possible: {}", whole(&error))),
+    }
+}
+
+fn whole(error: &crate::RunError) -> String {
+    let mut found = error.to_string();
+    if let Some(source) = std::error::Error::source(error) {
+        found += &format!(": {source}");
+    }
+    found
+}
+
+fn usual() -> Vec<Check> {
+    match crate::trial::plain(Tier::Namespaces) {
         Ok(enforced) => enforced.layers.iter().map(layer).collect(),
         Err(error) => {
-            let mut found = error.to_string();
-            if let Some(source) = std::error::Error::source(&error) {
-                found += &format!(": {source}");
-            }
-            let failed = check("a sandbox", State::Broken, found);
+            let failed = check("a sandbox", State::Broken, whole(&error));
             vec![match error.hint() {
                 Some(hint) => failed.mend(hint),
                 None => failed,

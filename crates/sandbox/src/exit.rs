@@ -24,6 +24,7 @@ use crate::prepare::Prepared;
 use crate::{RunError, models};
 use afar::Conversation;
 use creel_kernel::{Named, process};
+use creel_net::original::Capture;
 use creel_net::resolve::Resolver;
 use creel_net::synthetic::Synthetic;
 use creel_policy::{Links, Resolution};
@@ -60,8 +61,8 @@ pub struct Doors {
     pub tcp: Vec<OwnedFd>,
     /// Name questions.
     pub dns: Vec<OwnedFd>,
-    /// Whether TCP is redirected.
-    pub redirect: bool,
+    /// How it is told where a connection was going.
+    pub capture: Capture,
 }
 
 /// The exit's ends of the sockets.

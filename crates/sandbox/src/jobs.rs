@@ -69,6 +69,12 @@ impl Jobs {
         self.link.get_ref().send(order, fds)
     }
 
+    /// Lets init hear that nobody is here any more.
+    pub fn hang_up(&self) {
+        // Whoever is gone need not hear it.
+        let _ = rustix::net::shutdown(self.link.get_ref(), rustix::net::Shutdown::Both);
+    }
+
     /// Starts a further command; its news come through the receiver.
     pub fn spawn(
         &self,

@@ -5,6 +5,7 @@
 //! of its own, and this one is the wiring between them.
 
 pub mod acts;
+mod apart;
 mod brake;
 mod change;
 pub mod client;
@@ -114,6 +115,9 @@ pub enum RunError {
         "`process.nested` needs an ordinary user: the kernel lets nobody map root's id without a right that Creel never gives"
     )]
     NestedRoot,
+    /// More is asked for than can be done without namespaces.
+    #[error(transparent)]
+    Apart(#[from] apart::ApartError),
     /// Nothing to run.
     #[error("no command is given, and {0} names none")]
     NoCommand(String),
@@ -173,6 +177,14 @@ pub fn run(order: Order) -> Result<i32, RunError> {
     let sweeper = begun.as_ref().map_or(Ok(None), |begun| sweeper::start(&begun.places()));
     // What is wrong with the order is worth more to the user than what is wrong with the machine.
     let (mut prepared, plan) = prepare::prepare(order)?;
+    let (begun, sweeper) = match prepared.begun.take() {
+        None => (begun, sweeper),
+        Some(confined) => {
+            drop((begun, sweeper));
+            let sweeper = sweeper::start(&confined.places());
+            (Ok(confined), sweeper)
+        }
+    };
     match start(begun, &plan).and_then(|started| Ok((started, sweeper.map_err(RunError::Runtime)?))) {
         Ok((started, sweeper)) => {
             drop(plan);

@@ -126,10 +126,9 @@ impl Trouble {
 
 /// The sandbox's namespaces, as its owner holds them.
 pub struct Mounts {
-    /// User, mount and pid namespaces.
-    pub spaces: Spaces,
-    /// The root's own tmpfs, writable.
-    pub scaffold: OwnedFd,
+    /// The root's own tmpfs, writable; and user, mount and pid namespaces. Nothing where the sandbox has none: then
+    /// nothing can be changed.
+    pub inside: Option<(OwnedFd, Spaces)>,
     /// Process id of init.
     pub init: u32,
     /// Whether a helper broke off, so that what it did is neither done nor undone.
@@ -218,11 +217,14 @@ impl Mounts {
             return Err(Trouble::new(format!("{why}, and they cannot be found")));
         }
         let lines = holders::lines(left);
-        holders::end(left, self.spaces.pid.as_fd());
+        if let Some((_, spaces)) = &self.inside {
+            holders::end(left, spaces.pid.as_fd());
+        }
         Ok(lines.into_iter().map(|line| format!("ended {line}")).collect())
     }
 
     fn helper(&self, request: &Request) -> io::Result<Helper> {
+        let Some((scaffold, spaces)) = &self.inside else { return Err(io::ErrorKind::Unsupported.into()) };
         let (ours, theirs) = UnixStream::pair()?;
         let child = Command::new("/proc/self/exe")
             .arg("internal-mounts")
@@ -232,7 +234,7 @@ impl Mounts {
             .stderr(Stdio::null())
             .spawn()?;
         let helper = Helper { child: Some(child), stream: ours, inbox: Inbox::default() };
-        let fds = [self.spaces.user.as_fd(), self.spaces.mount.as_fd(), self.scaffold.as_fd()];
+        let fds = [spaces.user.as_fd(), spaces.mount.as_fd(), scaffold.as_fd()];
         message::send(&helper.stream, request, &fds)?;
         Ok(helper)
     }

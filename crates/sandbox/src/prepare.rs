@@ -1,5 +1,6 @@
 //! Everything that is made before the first process of a sandbox exists: names, policy, certificates, record, plan.
 
+use crate::apart::{self, Apart};
 use crate::control::Seed;
 use crate::credentials;
 use crate::devices;
@@ -11,8 +12,9 @@ use crate::root::Base;
 use crate::{RunError, policies, records};
 use creel_api::control::{Document, Status, socket_name};
 use creel_api::enforced::Enforced;
-use creel_api::plan::{Place, Plan, What, WindowSize};
+use creel_api::plan::{Place, Plan, Tier, What, WindowSize};
 use creel_audit::{About, Record};
+use creel_jail::Begun;
 use creel_net::authority::Authority;
 use creel_net::bundle;
 use creel_net::trust::Trust;
@@ -65,6 +67,12 @@ pub struct Prepared {
     pub layer: PathBuf,
     /// The view that the sandbox works on, when it is under review.
     pub lent: Option<Lent>,
+    /// Where the command begins.
+    pub cwd: PathBuf,
+    /// Where the sandbox's own files are, when it has no namespaces.
+    pub apart: Option<Apart>,
+    /// Its first process, when it has none.
+    pub begun: Option<Begun>,
     /// The command's environment.
     pub env: Vec<(OsString, OsString)>,
     /// The command.
@@ -87,6 +95,14 @@ pub fn prepare(mut order: Order) -> Result<(Prepared, Plan), RunError> {
     }
     let base = Base::find(order.root.clone(), &order.trust)?;
     let policy = policies::compile_for(&order.documents, &workspace, &order.resolve, base.links())?;
+    // Before any key is read or made, so that the first process has a copy of none, and while there is one thread.
+    let (private, begun) = match policy.tier() {
+        Tier::Namespaces => (private, None),
+        Tier::Confined => (
+            Looking::Over(private.found(Path::new(HOSTS)).map_err(RunError::Private)?),
+            Some(begin_confined()?),
+        ),
+    };
     order.command = command(order.command, &base)?;
     let id = identity()?;
     let name = match &order.name {
@@ -124,7 +140,8 @@ pub fn prepare(mut order: Order) -> Result<(Prepared, Plan), RunError> {
     if !libraries.is_empty() {
         devices::add_to_search(&mut env);
     }
-    let plan = Plan {
+    let mut plan = Plan {
+        tier: Tier::Namespaces,
         hostname: name.to_string(),
         root: base.plan(),
         etc: etc(
@@ -146,6 +163,16 @@ pub fn prepare(mut order: Order) -> Result<(Prepared, Plan), RunError> {
         places: devices::beside(libraries, &places),
         devices,
     };
+    let apart = match policy.tier() {
+        Tier::Namespaces => None,
+        Tier::Confined => {
+            apart::fits(&policy, &places, &plan.root)?;
+            let apart = Apart::stand(&places, &user.home)?;
+            apart.settle(&mut plan, &user.home)?;
+            Some(apart)
+        }
+    };
+    let (env, cwd) = (plan.env.clone(), plan.cwd.clone());
     let lent = lend(&shelf, &name, &places)?;
     let prepared = Prepared {
         name,
@@ -164,6 +191,9 @@ pub fn prepare(mut order: Order) -> Result<(Prepared, Plan), RunError> {
         layer,
         lent,
         env,
+        cwd,
+        apart,
+        begun,
         command: order.command,
         voice: order.voice,
         base,
@@ -186,7 +216,7 @@ impl Prepared {
     pub fn seed(&self) -> Seed {
         Seed {
             env: self.env.clone(),
-            cwd: cwd(&self.policy, &self.base, &self.workspace, &self.user),
+            cwd: self.cwd.clone(),
             status: Status {
                 name: self.name.to_string(),
                 id: self.id.to_string(),
@@ -213,6 +243,13 @@ fn lend(shelf: &Shelf, name: &SandboxName, places: &[Place]) -> Result<Option<Le
         _ => None,
     });
     Ok(under_review.map(|workspace| shelf.lend(name.as_str(), workspace)).transpose()?)
+}
+
+/// The first process of a sandbox without namespaces. Whoever ends there falls to this process, and to no other.
+fn begin_confined() -> Result<Begun, RunError> {
+    creel_kernel::process::adopt_orphans().map_err(RunError::Exit)?;
+    let stdio = crate::terminal::standard().map_err(RunError::Terminal)?;
+    Ok(creel_jail::begin_as(Tier::Confined, stdio)?)
 }
 
 /// The policy's mode as a word.
@@ -356,6 +393,8 @@ enum Looking {
     Beside(std::thread::JoinHandle<io::Result<Vec<PathBuf>>>),
     /// There is no thread to be had.
     Later,
+    /// It is over, with what was found.
+    Over(Vec<PathBuf>),
 }
 
 impl Looking {
@@ -365,6 +404,7 @@ impl Looking {
             Self::Needless => Ok(Vec::new()),
             Self::Beside(thread) => thread.join().unwrap_or_else(|_| etc::private(system)),
             Self::Later => etc::private(system),
+            Self::Over(found) => Ok(found),
         }
     }
 }

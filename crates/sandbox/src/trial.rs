@@ -3,15 +3,16 @@
 use crate::order::Order;
 use crate::{RunError, prepare, records, terminal};
 use creel_api::enforced::Enforced;
-use creel_api::plan::{Limits, Plan, Root};
+use creel_api::plan::{Limits, Plan, Root, Tier};
 use creel_jail::{JailError, Started};
 use creel_types::Size;
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 
-/// A sandbox that grants nothing.
-pub(crate) fn plain() -> Result<Enforced, RunError> {
+/// A sandbox of this tier that grants nothing.
+pub(crate) fn plain(tier: Tier) -> Result<Enforced, RunError> {
     let plan = Plan {
+        tier,
         hostname: "trial".into(),
         root: Root::Host,
         places: Vec::new(),
@@ -43,7 +44,8 @@ pub fn posture(mut order: Order) -> Result<Enforced, RunError> {
     let begun = creel_jail::begin(terminal::standard().map_err(RunError::Terminal)?);
     let record = Passing::new()?;
     order.record = Some(record.0.clone());
-    let (_prepared, plan) = prepare::prepare(order)?;
+    let (mut prepared, plan) = prepare::prepare(order)?;
+    let begun = prepared.begun.take().map_or(begun, Ok);
     match begun?.give(&plan)?.wait() {
         Ok(started) => Ok(end(started)),
         Err(JailError::Posture(promises)) => Ok(Enforced { promises, ..Enforced::default() }),

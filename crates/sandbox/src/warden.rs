@@ -16,15 +16,21 @@ use crate::prepare::Prepared;
 use crate::reached::{Lookout, Reached};
 use crate::relay::Relay;
 use crate::survivor::Survivor;
+use crate::witness::behalf::Apart;
 use crate::{RunError, plan, witness};
+use creel_api::plan::{Tier, What};
 use creel_audit as audit;
 use creel_audit::Event;
 use creel_jail::Started;
 use creel_jail::link::{MAIN, NotRun, Order as Say, Report, Target};
+use creel_kernel::proc;
+use creel_net::original::Capture;
 use creel_proxy::{Limits, PolicyCell};
 use creel_review::Lent;
 use creel_types::Generation;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Signal, WaitId, WaitIdOptions, pidfd_send_signal, waitid};
+use std::collections::HashSet;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -35,6 +41,8 @@ use tokio::sync::{mpsc, watch};
 
 /// How long a command may take to end after it was asked to.
 const GRACE: Duration = Duration::from_secs(10);
+/// How long init may take to end everybody, where nobody else does.
+const LAST: Timespec = Timespec { tv_sec: 10, tv_nsec: 0 };
 /// When the start is over, and what only it needed can go.
 const SETTLED: Duration = Duration::from_secs(1);
 /// The exit code when the wall time was used up, as `timeout(1)` has it.
@@ -74,22 +82,50 @@ struct Parted {
     cell: Arc<PolicyCell>,
     away: Away,
     descriptors: usize,
+    apart: Option<Apart>,
+}
+
+fn capture(prepared: &Prepared, started: &Started) -> Capture {
+    match (prepared.policy.tier(), started.redirect) {
+        (Tier::Confined, _) => Capture::Noted,
+        (Tier::Namespaces, true) => Capture::Redirect,
+        (Tier::Namespaces, false) => Capture::Transparent,
+    }
+}
+
+/// What may be done in a caller's place, where the sandbox has no namespaces.
+fn apart(prepared: &Prepared, started: &Started) -> Result<Option<Apart>, RunError> {
+    if prepared.policy.tier() != Tier::Confined {
+        return Ok(None);
+    }
+    let listeners = started.tcp.iter().map(creel_kernel::socket::address).collect::<Result<_, _>>();
+    let (mut writable, mut granted) = (Vec::new(), Vec::new());
+    for place in &started.places {
+        match &place.what {
+            What::Write(source) => writable.push(source.clone()),
+            What::Read(source) => granted.push(source.clone()),
+            _ => {}
+        }
+    }
+    granted.extend(writable.iter().cloned());
+    Ok(Some(Apart { listeners: listeners.map_err(RunError::Exit)?, writable, granted }))
 }
 
 impl Parted {
     /// Parts the exit from this process, which has one thread still.
     fn from(prepared: &Prepared, started: &mut Started) -> Result<Self, RunError> {
         let (limits, descriptors) = limits();
+        let apart = apart(prepared, started)?;
         let cell = Arc::new(PolicyCell::new(Generation::FIRST, Arc::clone(&prepared.policy)));
         let scribe = Arc::new(Scribe::new(Arc::clone(&prepared.record), Arc::clone(&cell)));
         scribe.event(&Event::Start(start_event(prepared, &started.enforced))).map_err(RunError::Journal)?;
         let doors = exit::Doors {
             tcp: std::mem::take(&mut started.tcp),
             dns: std::mem::take(&mut started.dns),
-            redirect: started.redirect,
+            capture: capture(prepared, started),
         };
         let away = exit::part(prepared, (&cell, &scribe), doors, (&limits, descriptors))?;
-        Ok(Self { cell, away, descriptors })
+        Ok(Self { cell, away, descriptors, apart })
     }
 }
 
@@ -106,6 +142,8 @@ struct Warden {
     lookout: Arc<Lookout>,
     time: watch::Receiver<Option<Duration>>,
     sweeper: Option<Survivor>,
+    /// Processes below this one that are none of the sandbox's.
+    own: HashSet<proc::Identity>,
 }
 
 impl Warden {
@@ -115,9 +153,8 @@ impl Warden {
         started: Started,
         (parted, sweeper): (Parted, Option<Survivor>),
     ) -> Result<Self, RunError> {
-        let Started { init, pid, enforced, notify, terminal, init_link, scaffold, spaces, group, .. } =
-            started;
-        let Parted { cell, away: Away { orders, events, notes, process }, descriptors } = parted;
+        let Started { init, pid, enforced, notify, terminal, init_link, inside, group, .. } = started;
+        let Parted { cell, away: Away { orders, events, notes, process }, descriptors, apart } = parted;
         let scribe = Arc::new(Scribe::afar(events, Arc::clone(&cell)));
         let ordered = witness::Ordered::default();
         crate::jobs::order(&ordered, &prepared.command);
@@ -129,6 +166,7 @@ impl Warden {
             notes,
             ordered: Arc::clone(&ordered),
             descriptors,
+            apart,
         })
         .map_err(RunError::Runtime)?;
         let relay = terminal.map(Relay::start).transpose().map_err(RunError::Terminal)?;
@@ -140,7 +178,7 @@ impl Warden {
                 &serde_json::json!({ "started": prepared.name.as_str(), "record": prepared.record.path(), "enforced": enforced }),
             );
         }
-        let mounts = Mounts { spaces, scaffold, init: pid, torn: AtomicBool::new(false) };
+        let mounts = Mounts { inside, init: pid, torn: AtomicBool::new(false) };
         let lookout = Lookout::begin(&group, Arc::clone(&scribe));
         let group: SharedGroup = Arc::new(Mutex::new(Some(group)));
         let (set_time, time) = watch::channel(prepared.policy.process().limits().time);
@@ -160,9 +198,25 @@ impl Warden {
             seed: prepared.seed(),
         };
         tokio::spawn(control.serve(prepared.socket.take().ok_or(RunError::NoSocket)?));
+        // Nothing of the sandbox's runs yet but init, which ends by itself.
+        let own = proc::descendants(std::process::id(), usize::MAX).unwrap_or_default();
         let init = crate::jobs::watch(init).map_err(RunError::Runtime)?;
         let exit = crate::jobs::watch(process).map_err(RunError::Runtime)?;
-        Ok(Self { prepared, scribe, jobs, init, exit, relay, stops, group, brake, lookout, time, sweeper })
+        Ok(Self {
+            prepared,
+            scribe,
+            jobs,
+            init,
+            exit,
+            relay,
+            stops,
+            group,
+            brake,
+            lookout,
+            time,
+            sweeper,
+            own,
+        })
     }
 
     async fn serve(mut self) -> Result<i32, RunError> {
@@ -181,6 +235,7 @@ impl Warden {
         let reached = self.reached(&outcome);
         drop(self.relay.take());
         let waiting = self.prepared.lent.take().map(|lent| self.note_changes(lent));
+        drop(self.prepared.apart.take());
         let written = self.close(&outcome);
         self.last_words(&outcome, &reached, !written, waiting);
         Ok(outcome.code)
@@ -279,10 +334,36 @@ impl Warden {
     /// Ends everything inside and waits until it is gone.
     fn end(&self) {
         let init = self.init.get_ref();
+        if self.prepared.policy.tier() == Tier::Confined {
+            // Without a pid namespace init has to end everybody itself, and ends when it has.
+            let _ = self.brake.let_go();
+            self.jobs.hang_up();
+            let _ = poll(&mut [PollFd::new(init, PollFlags::IN)], Some(&LAST));
+        }
         let _ = pidfd_send_signal(init, Signal::KILL);
         // A frozen process of a v1 group dies only when it is let go; with the signal pending it does nothing else.
         let _ = self.brake.let_go();
         let _ = waitid(WaitId::PidFd(init.as_fd()), WaitIdOptions::EXITED);
+        if self.prepared.policy.tier() == Tier::Confined {
+            self.end_strays();
+        }
+    }
+
+    /// Where init itself was ended first, everybody below it has fallen to this process.
+    fn end_strays(&self) {
+        const ROUNDS: usize = 100;
+        for _ in 0..ROUNDS {
+            let all = proc::descendants(std::process::id(), usize::MAX).unwrap_or_default();
+            let living = |one: &&proc::Identity| !self.own.contains(one) && !proc::is_over(one.pid);
+            let strays: Vec<_> = all.iter().filter(living).collect();
+            if strays.is_empty() {
+                return;
+            }
+            for stray in strays {
+                let _ = creel_kernel::signal::kill(stray.pid.cast_signed(), Signal::KILL.as_raw());
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
     }
 
     /// Writes down what waits for review, then lets go of the view.

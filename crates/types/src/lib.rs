@@ -11,6 +11,7 @@ mod name;
 mod secret;
 mod size;
 mod system;
+mod tier;
 
 pub use caller::{Caller, Program};
 pub use digest::Digest;
@@ -20,3 +21,4 @@ pub use name::{Generation, NameError, RuleId, SandboxId, SandboxName};
 pub use secret::Secret;
 pub use size::{Size, SizeError};
 pub use system::SYSTEM_DIRECTORIES;
+pub use tier::{Tier, Weakness};

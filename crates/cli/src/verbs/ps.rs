@@ -34,11 +34,13 @@ fn running() -> Result<Vec<Status>, Failure> {
 fn row(status: &Status) -> Vec<String> {
     let paused = if status.paused { ", paused" } else { "" };
     let mode = if status.mode == "enforce" { String::new() } else { format!(" ({})", status.mode) };
+    let means = status.enforced.layers.iter().flat_map(|layer| &layer.mechanisms);
+    let tier = if means.into_iter().any(|means| means == "tier confined") { ", confined" } else { "" };
     vec![
         status.name.clone(),
         status.init.to_string(),
         status.started.clone(),
-        format!("generation {}{mode}{paused}", status.generation),
+        format!("generation {}{mode}{tier}{paused}", status.generation),
         status.connections.to_string(),
         status.command.join(" "),
     ]

@@ -33,6 +33,7 @@ const CASES: &[(&str, &[Wall], &str)] = &[
 fn plan(dir: &Path) -> Plan {
     let place = |name: &str, what| Place { at: Path::new("/work").join(name), what };
     Plan {
+        tier: creel_api::plan::Tier::Namespaces,
         hostname: "test".into(),
         root: Root::Host,
         places: vec![

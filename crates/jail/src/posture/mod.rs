@@ -9,6 +9,7 @@
 //! was asked for, not that it holds.
 
 mod attempt;
+mod confined;
 mod encoding;
 mod files;
 mod judge;
@@ -82,7 +83,7 @@ pub(crate) enum Answer {
 /// that `which` picks by their names; none of layer `network` leaves the machine but those that send to addresses.
 pub fn try_bare(plan: &Plan, which: impl Fn(&Promise) -> bool) -> Result<Vec<Tried>, SysError> {
     let outside = Outside::stand()?;
-    let promises = promises(plan, &outside).into_iter().filter(which);
+    let promises = promises(plan, &outside, 1).into_iter().filter(which);
     let one = |promise: Promise| {
         let (answers, _child) = probe::fork_and_try(&promise.attempts, None, None)?;
         Ok(judge::judge(&[promise], &answers, &[]))

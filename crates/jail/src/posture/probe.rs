@@ -4,10 +4,9 @@
 //! the agent's exists.
 
 use super::{Answer, Attempt};
-use crate::command::as_every_command;
+use crate::command::{Manner, as_every_command};
 use crate::link;
 use crate::wire::{Reader, Writer};
-use creel_api::plan::Limits;
 use creel_kernel::{Named, SysError, process};
 use rustix::io::Errno;
 use rustix::process::{Pid, Signal, WaitOptions};
@@ -16,12 +15,12 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 /// Tries everything and tells the warden.
 pub(crate) fn run(
     attempts: &[Attempt],
-    limits: &Limits,
-    hatch: &OwnedFd,
+    manner: &Manner,
+    hatch: Option<&OwnedFd>,
     to: &OwnedFd,
 ) -> Result<(), SysError> {
     // The warden goes on while the child's memory is still being taken down; init serves only when it is gone.
-    let (answers, _child) = fork_and_try(attempts, Some(limits), Some(hatch))?;
+    let (answers, _child) = fork_and_try(attempts, Some(manner), hatch)?;
     let mut w = Writer::default();
     answers.iter().for_each(|answer| w.u32(encode(*answer)));
     link::send(to, &w.0, &[])
@@ -57,15 +56,15 @@ pub(super) fn read(bytes: &[u8]) -> Vec<Answer> {
 /// the caller is.
 pub(super) fn fork_and_try(
     attempts: &[Attempt],
-    limits: Option<&Limits>,
+    manner: Option<&Manner>,
     hatch: Option<&OwnedFd>,
 ) -> Result<(Vec<Answer>, Child), SysError> {
     let (read, write) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).named("pipe2", "")?;
     let Some(pid) = process::fork()? else {
-        let confined = limits.map_or(Ok(()), |limits| {
+        let confined = manner.map_or(Ok(()), |manner| {
             let keep: Vec<i32> =
                 [Some(&write), hatch].into_iter().flatten().map(AsRawFd::as_raw_fd).collect();
-            as_every_command(limits, &keep)
+            as_every_command(manner, &keep)
         });
         if confined.is_ok() {
             try_all(attempts, hatch, &write);

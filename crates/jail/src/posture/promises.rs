@@ -1,15 +1,15 @@
 //! Every promise of a sandbox, from its plan.
 
-use super::{Attempt, Bound, Kept, Outside, Promise, files};
+use super::{Attempt, Bound, Kept, Outside, Promise, confined, files};
 use crate::{filter, syscalls};
-use creel_api::plan::Plan;
+use creel_api::plan::{Plan, Tier};
 use rustix::io::Errno;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 
 /// A port and addresses for documentation (RFC 5737, RFC 3849), which nobody has: what wrongly leaves arrives nowhere.
-const DISCARD: u16 = 9;
-const SOMEWHERE_V4: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
-const SOMEWHERE_V6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1);
+pub(super) const DISCARD: u16 = 9;
+pub(super) const SOMEWHERE_V4: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
+pub(super) const SOMEWHERE_V6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1);
 
 const EPERM: &[Errno] = &[Errno::PERM];
 /// What a process finds that the pid namespace hides; the second where the filter answers first.
@@ -21,23 +21,27 @@ const NO_V6: &[Errno] = &[Errno::AFNOSUPPORT, Errno::ADDRNOTAVAIL, Errno::NETUNR
 const FIRST_OUTSIDE: u32 = 16;
 
 /// In the order in which they are tried: what changes the one who tries, where it wrongly succeeds, comes last.
-pub(crate) fn promises(plan: &Plan, outside: &Outside) -> Vec<Promise> {
+/// `init` is its process id outside.
+pub(crate) fn promises(plan: &Plan, outside: &Outside, init: u32) -> Vec<Promise> {
+    if plan.tier == Tier::Confined {
+        return confined::promises(plan, outside, init);
+    }
     let mut all = files::promises(plan);
     all.extend([alone(), wiring(), sockets(), captured(), captured_v6(), datagrams(), servers(outside)]);
-    all.extend([limits(plan), calls(plan), unknown_calls(plan), terminals(), init(), processes(outside)]);
+    all.extend([limits(plan), calls(plan), unknown_calls(plan), terminals(), init_of(1), processes(outside)]);
     all.extend([namespaces(plan), capabilities(), identity()]);
     all.retain(|promise| !promise.attempts.is_empty());
     all
 }
 
 /// `vhangup` has no argument that could keep it from happening.
-fn calls(plan: &Plan) -> Promise {
+pub(super) fn calls(plan: &Plan) -> Promise {
     let refused = syscalls::refused(plan.nested).filter(|&number| number != libc::SYS_vhangup);
     let name = "what reaches out of a sandbox or into the kernel is refused";
     Promise::new(("process", "seccomp"), name, EPERM, refused.map(Attempt::Call).collect())
 }
 
-fn unknown_calls(plan: &Plan) -> Promise {
+pub(super) fn unknown_calls(plan: &Plan) -> Promise {
     /// No kernel has it.
     const NEXT: i64 = 900;
     /// `getpid` by the numbers of x32.
@@ -53,7 +57,7 @@ fn unknown_calls(plan: &Plan) -> Promise {
     Promise::new(("process", "seccomp"), name, &[Errno::NOSYS], attempts)
 }
 
-fn namespaces(plan: &Plan) -> Promise {
+pub(super) fn namespaces(plan: &Plan) -> Promise {
     if plan.nested {
         let attempts = [libc::CLONE_NEWCGROUP, 0x80].map(Attempt::Unshare).to_vec();
         let name = "no namespace can be made in which limits or time are another's";
@@ -74,7 +78,7 @@ fn namespaces(plan: &Plan) -> Promise {
     Promise::new(("process", "seccomp"), "no new namespace can be made", EPERM, attempts)
 }
 
-fn terminals() -> Promise {
+pub(super) fn terminals() -> Promise {
     let mut attempts: Vec<Attempt> = filter::FORBIDDEN_IOCTLS.into_iter().map(Attempt::Ioctl).collect();
     attempts.push(Attempt::Personality(libc::ADDR_NO_RANDOMIZE as u32));
     let name = "nobody types into a terminal, and addresses stay random";
@@ -93,11 +97,11 @@ fn identity() -> Promise {
     Promise::new(by, "a process stays its user", &[Errno::PERM, Errno::INVAL], attempts)
 }
 
-fn init() -> Promise {
+pub(super) fn init_of(pid: u32) -> Promise {
     let files = ["mem", "environ", "maps", "root", "cwd", "fd/0", "ns/mnt"];
     let mut attempts: Vec<Attempt> =
-        files.into_iter().map(|file| Attempt::Read(format!("/proc/1/{file}").into())).collect();
-    attempts.extend([Attempt::Trace(1), Attempt::ReadMemory(1)]);
+        files.into_iter().map(|file| Attempt::Read(format!("/proc/{pid}/{file}").into())).collect();
+    attempts.extend([Attempt::Trace(pid), Attempt::ReadMemory(pid)]);
     let by = ("process", "not dumpable, seccomp");
     let refusals = &[Errno::ACCESS, Errno::PERM, Errno::NOENT];
     Promise::new(by, "init's memory and files are closed", refusals, attempts)
@@ -201,7 +205,7 @@ fn servers(outside: &Outside) -> Promise {
     )
 }
 
-fn limits(plan: &Plan) -> Promise {
+pub(super) fn limits(plan: &Plan) -> Promise {
     let limits = &plan.limits;
     let wishes = [
         (true, Bound::Core),

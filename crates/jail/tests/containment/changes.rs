@@ -21,12 +21,8 @@ pub const CASES: &[Case] = &[
 
 /// Runs in a forked child, which enters the sandbox's namespaces and never comes back.
 fn helper(sandbox: &Sandbox, act: impl FnOnce(Outside<'_>) -> Result<(), LiveError>) {
-    let spaces = &sandbox.started.spaces;
-    let door = Door {
-        user: spaces.user.as_fd(),
-        mount: spaces.mount.as_fd(),
-        scaffold: sandbox.started.scaffold.as_fd(),
-    };
+    let (scaffold, spaces) = sandbox.started.inside.as_ref().unwrap();
+    let door = Door { user: spaces.user.as_fd(), mount: spaces.mount.as_fd(), scaffold: scaffold.as_fd() };
     match process::fork().unwrap() {
         None => {
             let result = Outside::enter(door).map_err(LiveError::from).and_then(act);

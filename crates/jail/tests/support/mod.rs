@@ -38,6 +38,7 @@ pub fn main(cases: &[Case]) {
 /// A plan that runs a script in `/bin/sh` over the host's system, with nothing granted.
 pub fn plan(script: &str) -> Plan {
     Plan {
+        tier: creel_api::plan::Tier::Namespaces,
         hostname: "creel-test".into(),
         root: Root::Host,
         places: Vec::new(),

@@ -55,6 +55,12 @@ pub(crate) const DOCUMENT: Shape = Object(&[
         "Documents that count as earlier than this one: preset:NAME, or a file from this document's directory.",
         "Read once, when the policy is compiled.",
     ),
+    field(
+        "isolation",
+        Object(ISOLATION),
+        "By which means of the kernel the sandbox is held. Absent: namespaces.",
+        RESTART,
+    ),
     field("filesystem", Object(FILESYSTEM), "Which files exist. What is not granted does not exist.", FILES),
     field("process", Object(PROCESS), "What processes may use and execute.", LIMIT),
     field(
@@ -77,6 +83,22 @@ pub(crate) const DOCUMENT: Shape = Object(&[
         CALLS,
     ),
 ]);
+
+const ISOLATION: &[Field] = &[
+    field(
+        "tier",
+        Word { now: &["namespaces", "confined"], later: &["microvm"] },
+        "namespaces (default); confined: Landlock and seccomp alone, where user namespaces are forbidden; weaker, as `accept` says.",
+        RESTART,
+    ),
+    field(
+        "accept",
+        TEXTS,
+        "What is weaker in `confined`, each by its name: seen-files, seen-processes, seen-network, host-system, \
+few-sockets, loose-limits. All of them, or the policy is refused.",
+        RESTART,
+    ),
+];
 
 const FILESYSTEM: &[Field] = &[
     field(

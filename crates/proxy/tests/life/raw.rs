@@ -89,7 +89,7 @@ async fn an_accepted_connection_was_going_to_its_own_address() {
     let (stand, _server) = stand().await;
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let addr = listener.local_addr().unwrap();
-    tokio::spawn(Arc::clone(&stand.exit).serve_tcp(listener, false));
+    tokio::spawn(Arc::clone(&stand.exit).serve_tcp(listener, creel_net::original::Capture::Transparent));
     let mut agent = tokio::net::TcpSocket::new_v4().unwrap().connect(addr).await.unwrap();
     agent
         .write_all(format!("GET / HTTP/1.1\r\nHost: {addr}\r\nConnection: close\r\n\r\n").as_bytes())

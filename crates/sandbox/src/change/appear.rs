@@ -8,7 +8,7 @@ use crate::mounts::masks::{self, Mounted};
 use crate::mounts::{Step, Trouble};
 use crate::plan;
 use crate::watch::{Sighting, Wanted, Watch};
-use creel_api::plan::{Place, What};
+use creel_api::plan::{Place, Tier, What};
 use creel_audit::{Event, Finding, Severity};
 use creel_policy::Access;
 use std::collections::BTreeSet;
@@ -32,7 +32,8 @@ impl Change {
         let missing = |path: &Path| !self.granted(path);
         let wanted = Wanted::of(self.policy.filesystem(), &missing);
         self.watch = None;
-        if wanted.is_empty() {
+        // What is not there at the start cannot be granted later without mounts, and nothing can be hidden.
+        if self.policy.tier() == Tier::Confined || wanted.is_empty() {
             return;
         }
         match Watch::start(wanted, self.sighted.clone()) {

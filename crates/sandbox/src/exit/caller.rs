@@ -22,15 +22,27 @@ pub struct Note {
     pub about: About,
     /// Source and destination.
     pub ends: (SocketAddr, SocketAddr),
+    /// Where it was meant to go, where the destination is only our own listener.
+    pub meant: Option<SocketAddr>,
     /// Who.
     pub caller: Caller,
 }
 
 /// As bytes.
-pub fn encode(about: About, ends: (SocketAddr, SocketAddr), caller: &Caller) -> Vec<u8> {
+pub fn encode(
+    about: About,
+    ends: (SocketAddr, SocketAddr),
+    meant: Option<SocketAddr>,
+    caller: &Caller,
+) -> Vec<u8> {
     let mut out = Vec::with_capacity(256);
-    out.push(u8::from(about == About::Questions));
-    for end in [ends.0, ends.1] {
+    out.push(match (about, meant) {
+        (About::Connection, None) => 0,
+        (About::Questions, _) => 1,
+        (About::Connection, Some(_)) => 2,
+    });
+    let meant = meant.filter(|_| about == About::Connection);
+    for end in [Some(ends.0), Some(ends.1), meant].into_iter().flatten() {
         let ip = match end.ip() {
             IpAddr::V4(ip) => ip.to_ipv6_mapped(),
             IpAddr::V6(ip) => ip,
@@ -58,11 +70,12 @@ fn push(out: &mut Vec<u8>, bytes: Option<&[u8]>) {
 pub fn decode(bytes: &[u8]) -> Option<Note> {
     let (&kind, mut rest) = bytes.split_first()?;
     let about = match kind {
-        0 => About::Connection,
+        0 | 2 => About::Connection,
         1 => About::Questions,
         _ => return None,
     };
     let ends = (end(&mut rest)?, end(&mut rest)?);
+    let meant = if kind == 2 { Some(end(&mut rest)?) } else { None };
     let mut chain = Vec::new();
     while !rest.is_empty() {
         let pid = u32::from_le_bytes(take(&mut rest)?);
@@ -74,7 +87,7 @@ pub fn decode(bytes: &[u8]) -> Option<Note> {
         let foreign_code = pull(&mut rest)?.map(self::path);
         chain.push(Program { pid, path, digest, foreign_code });
     }
-    Some(Note { about, ends, caller: Caller { chain } })
+    Some(Note { about, ends, meant, caller: Caller { chain } })
 }
 
 fn path(bytes: &[u8]) -> PathBuf {
@@ -118,20 +131,25 @@ mod tests {
         Note {
             about: About::Questions,
             ends: ("192.0.0.8:1024".parse().unwrap(), "[3ffe::1]:443".parse().unwrap()),
+            meant: None,
             caller: Caller { chain: vec![program, parent] },
         }
     }
 
     #[test]
     fn what_one_side_encodes_the_other_decodes() {
+        let meant = Some("9.9.9.9:443".parse().unwrap());
+        let elsewhere = Note { about: About::Connection, meant, ..note() };
+        let bytes = encode(elsewhere.about, elsewhere.ends, elsewhere.meant, &elsewhere.caller);
+        assert_eq!(decode(&bytes), Some(elsewhere));
         let note = note();
-        assert_eq!(decode(&encode(note.about, note.ends, &note.caller)), Some(note));
+        assert_eq!(decode(&encode(note.about, note.ends, note.meant, &note.caller)), Some(note));
     }
 
     #[test]
     fn bytes_that_are_cut_are_another_note_or_none_and_never_a_panic() {
         let note = note();
-        let bytes = encode(note.about, note.ends, &note.caller);
+        let bytes = encode(note.about, note.ends, note.meant, &note.caller);
         for cut in 0..bytes.len() {
             assert_ne!(decode(&bytes[..cut]), Some(self::note()), "{cut}");
         }

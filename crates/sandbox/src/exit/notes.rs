@@ -10,6 +10,7 @@ use crate::witness::flows::Flows;
 use creel_kernel::{Named, SysError, scm};
 use creel_types::Caller;
 use rustix::io::Errno;
+use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -32,13 +33,20 @@ pub struct Arrivals {
 struct Inbox {
     socket: OwnedFd,
     buffer: Vec<u8>,
+    /// Where connections are meant to go that are not here yet, the oldest first.
+    meant: VecDeque<((SocketAddr, SocketAddr), SocketAddr)>,
+    /// Who opened those that are here, by where they come from and where they are meant to go.
+    arrived: HashMap<(SocketAddr, SocketAddr), Arc<Caller>>,
 }
+
+/// As many as may wait to be accepted.
+const MOST_MEANT: usize = 4096;
 
 /// Both ends; the notes hold no more than so many descriptors.
 pub fn pair(descriptors: usize) -> Result<(Sender, Arrivals), SysError> {
     let (ours, theirs) = scm::pair()?;
     rustix::io::ioctl_fionbio(&ours, true).named("ioctl", "FIONBIO")?;
-    let inbox = Inbox { socket: theirs, buffer: Vec::new() };
+    let inbox = Inbox { socket: theirs, buffer: Vec::new(), meant: VecDeque::new(), arrived: HashMap::new() };
     let arrivals = Arrivals { flows: Flows::within(descriptors), inbox: Mutex::new(inbox) };
     Ok((Sender { socket: ours, exit: None }, arrivals))
 }
@@ -52,8 +60,21 @@ impl Sender {
     /// Sends a note with the socket that it is about. One that cannot be sent is as good as none: the connection is
     /// nobody's then.
     pub fn send(&self, about: About, ends: (SocketAddr, SocketAddr), caller: &Caller, socket: &OwnedFd) {
-        let bytes = caller::encode(about, ends, caller);
-        let send = || scm::send(&self.socket, &bytes, &[socket.as_fd()]).map_err(|error| error.errno);
+        self.tell(&caller::encode(about, ends, None, caller), socket);
+    }
+
+    /// The same of a connection that is made in the caller's place, to our own listener.
+    pub fn send_meant(
+        &self,
+        (ends, meant): ((SocketAddr, SocketAddr), SocketAddr),
+        caller: &Caller,
+        socket: &OwnedFd,
+    ) {
+        self.tell(&caller::encode(About::Connection, ends, Some(meant), caller), socket);
+    }
+
+    fn tell(&self, bytes: &[u8], socket: &OwnedFd) {
+        let send = || scm::send(&self.socket, bytes, &[socket.as_fd()]).map_err(|error| error.errno);
         if let (Err(Errno::AGAIN | Errno::TOOMANYREFS), Some(exit)) = (send(), &self.exit)
             && exit.nudge().is_ok()
         {
@@ -66,11 +87,17 @@ impl Arrivals {
     /// Takes in everything that waits.
     pub fn take_in(&self) {
         let mut inbox = self.inbox.lock().unwrap_or_else(PoisonError::into_inner);
-        let Inbox { socket, buffer } = &mut *inbox;
+        let Inbox { socket, buffer, meant, .. } = &mut *inbox;
         buffer.resize(LONGEST, 0);
         while let Ok(Some((length, mut fds))) = scm::recv(&*socket, buffer, false) {
             let (Some(note), Some(fd)) = (caller::decode(&buffer[..length]), fds.pop()) else { continue };
             let caller = Arc::new(note.caller);
+            if let Some(to) = note.meant {
+                if meant.len() == MOST_MEANT {
+                    meant.pop_front();
+                }
+                meant.push_back((note.ends, to));
+            }
             match note.about {
                 About::Connection => self.flows.connects(note.ends, caller, fd),
                 About::Questions => self.flows.asks(note.ends, caller, fd),
@@ -87,14 +114,40 @@ impl AsRawFd for Arrivals {
 
 impl creel_proxy::Witness for Arrivals {
     fn who(&self, source: SocketAddr, destination: SocketAddr) -> Option<Arc<Caller>> {
+        let mut inbox = self.inbox.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(caller) = inbox.arrived.remove(&(source, destination)) {
+            return Some(caller);
+        }
+        drop(inbox);
         self.take_in();
         self.flows.connected(source, destination)
+    }
+
+    fn bound_for(&self, source: SocketAddr, listener: SocketAddr) -> Option<SocketAddr> {
+        self.take_in();
+        // Only what the noted socket itself is connected to counts, so nobody else arrives in its name.
+        let caller = self.flows.connected(source, listener)?;
+        let mut inbox = self.inbox.lock().unwrap_or_else(PoisonError::into_inner);
+        let at = inbox.meant.iter().rposition(|(ends, _)| same(*ends, (source, listener)))?;
+        let (_, meant) = inbox.meant.remove(at)?;
+        let source = plain(source);
+        inbox.arrived.insert((source, meant), caller);
+        Some(meant)
     }
 
     fn who_asked(&self, source: SocketAddr, destination: SocketAddr) -> Option<Arc<Caller>> {
         self.take_in();
         self.flows.asked(source, destination)
     }
+}
+
+/// Without the two spellings of an IPv4 address.
+fn plain(address: SocketAddr) -> SocketAddr {
+    SocketAddr::new(address.ip().to_canonical(), address.port())
+}
+
+fn same(one: (SocketAddr, SocketAddr), other: (SocketAddr, SocketAddr)) -> bool {
+    (plain(one.0), plain(one.1)) == (plain(other.0), plain(other.1))
 }
 
 #[cfg(test)]

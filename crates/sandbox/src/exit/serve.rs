@@ -45,7 +45,7 @@ fn live(parts: Parts, doors: Doors, ends: Ends, warden: u32) -> io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         for listener in doors.tcp {
-            tokio::spawn(Arc::clone(&parts.exit).serve_tcp(listener, doors.redirect));
+            tokio::spawn(Arc::clone(&parts.exit).serve_tcp(listener, doors.capture));
         }
         for socket in doors.dns {
             tokio::spawn(Arc::clone(&parts.exit).serve_dns(socket));

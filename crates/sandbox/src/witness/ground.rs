@@ -8,9 +8,10 @@ use rustix::fs::{
 use rustix::io::Errno;
 use std::collections::VecDeque;
 use std::ffi::{OsStr, OsString};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Component, Path, PathBuf};
+use std::sync::OnceLock;
 
 /// How many symbolic links are followed, as many as the kernel follows.
 const MOST_LINKS: usize = 40;
@@ -107,7 +108,20 @@ impl Ground {
     }
 }
 
+/// Beneath which places something can be written inside, where the sandbox stands on the host's own file tree: a warden
+/// has one sandbox, for good.
+static WRITABLE: OnceLock<Vec<PathBuf>> = OnceLock::new();
+
+/// Says that the sandbox has no mounts of its own, and what of the host's it can write.
+pub fn stands_on_the_host(writable: Vec<PathBuf>) {
+    let _ = WRITABLE.set(writable);
+}
+
 fn is_read_only(file: &OwnedFd) -> bool {
+    if let Some(writable) = WRITABLE.get() {
+        let path = std::fs::read_link(format!("/proc/self/fd/{}", file.as_raw_fd()));
+        return path.is_ok_and(|path| !writable.iter().any(|place| path.starts_with(place)));
+    }
     fstatvfs(file).is_ok_and(|stat| stat.f_flag.contains(StatVfsMountFlags::RDONLY))
 }
 

@@ -7,6 +7,7 @@
 //! such a note has no caller and matches no `from:` rule.
 
 mod becoming;
+pub mod behalf;
 mod callers;
 mod code;
 mod digests;
@@ -26,9 +27,10 @@ use crate::exit::caller::About;
 use crate::exit::notes::Sender;
 use crate::journal::Scribe;
 use becoming::Asking;
+use behalf::Apart;
 use callers::Callers;
 use creel_audit::Exec;
-use creel_kernel::notify::{Answer, Call, Listener};
+use creel_kernel::notify::{self, Answer, Call, Listener};
 use creel_kernel::{proc, seccomp};
 use creel_net::synthetic;
 use creel_policy::{Connect, Mode, Policy};
@@ -40,6 +42,8 @@ use launch::{Launch, Untold};
 use memory::Memory;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
+use rustix::net::AddressFamily;
+use rustix::net::sockopt::socket_domain;
 use std::collections::VecDeque;
 use std::ffi::OsString;
 use std::io;
@@ -72,6 +76,8 @@ pub struct Setting {
     pub ordered: Ordered,
     /// How many descriptors may be held.
     pub descriptors: usize,
+    /// What is done in a caller's place, where the sandbox has no namespaces.
+    pub apart: Option<Apart>,
 }
 
 /// Commands that init was told to run, in order. A process that init forks has init's memory until it executes, and
@@ -80,6 +86,9 @@ pub type Ordered = Arc<Mutex<VecDeque<Vec<OsString>>>>;
 
 /// Starts to serve the listener.
 pub fn start(setting: Setting) -> io::Result<()> {
+    if let Some(apart) = &setting.apart {
+        ground::stands_on_the_host(apart.writable.clone());
+    }
     let listener = Arc::new(Listener::new(setting.listener));
     let server = Server {
         hold: Hold::start(Arc::clone(&listener), Arc::clone(&setting.scribe))?,
@@ -90,6 +99,7 @@ pub fn start(setting: Setting) -> io::Result<()> {
         scribe: setting.scribe,
         ordered: setting.ordered,
         asked: None,
+        apart: setting.apart.map(Arc::new),
     };
     let serve = move || server.serve();
     thread::Builder::new().name("witness".into()).stack_size(256 * 1024).spawn(serve).map(drop)
@@ -105,6 +115,7 @@ struct Server {
     ordered: Ordered,
     /// Whether any rule of the policy of this number asks who calls.
     asked: Option<(Generation, bool)>,
+    apart: Option<Arc<Apart>>,
 }
 
 impl Server {
@@ -114,6 +125,10 @@ impl Server {
         while self.wait() {
             let Ok(next) = self.listener.next() else { return };
             let Some(call) = next else { continue };
+            if let Some(answer) = self.in_its_place(&call) {
+                let _ = self.listener.answer(&call, answer);
+                continue;
+            }
             let answer = match self.judge(&call) {
                 Ok(None) => Answer::Continue,
                 Ok(Some(judged)) => match self.hold.release(*judged) {
@@ -152,6 +167,60 @@ impl Server {
                 return called.contains(PollFlags::IN);
             }
         }
+    }
+
+    /// What came of a call that is not to be let go; nothing where the sandbox has namespaces of its own, or the call
+    /// is another.
+    fn in_its_place(&mut self, call: &Call) -> Option<Answer> {
+        let apart = Arc::clone(self.apart.as_ref()?);
+        let done = match i64::from(call.number) {
+            seccomp::CONNECT => self.connect_in_its_place(&apart, call),
+            seccomp::LISTEN => self.own_descriptor(call).and_then(|socket| Apart::listen(call, &socket)),
+            seccomp::CHMOD | seccomp::FCHMOD | seccomp::FCHMODAT | seccomp::FCHMODAT2 => {
+                apart.set_mode(call, |number| self.held(call, number))
+            }
+            seccomp::UTIMENSAT => apart.set_times(call, |number| self.held(call, number)),
+            seccomp::SET_TID_ADDRESS | seccomp::EXECVE | seccomp::EXECVEAT => return None,
+            _ => Err(Errno::NOSYS),
+        };
+        Some(done.map_or_else(Answer::Refuse, |()| Answer::Done(0)))
+    }
+
+    /// The first argument as a descriptor of the caller's, which still waits: else it is another's.
+    fn own_descriptor(&self, call: &Call) -> Result<OwnedFd, Errno> {
+        self.held(call, i32::try_from(call.args[0].cast_signed()).map_err(|_| Errno::BADF)?)
+    }
+
+    fn held(&self, call: &Call, number: i32) -> Result<OwnedFd, Errno> {
+        let pidfd = notify::pidfd(call.thread).map_err(|error| error.errno)?;
+        let descriptor = notify::descriptor(&pidfd.fd, number).map_err(|error| error.errno)?;
+        self.listener.still_waits(call).then_some(descriptor).ok_or(Errno::SRCH)
+    }
+
+    /// Connects the caller's socket to the exit's listener, with a note of where it is meant to go.
+    fn connect_in_its_place(&mut self, apart: &Apart, call: &Call) -> Result<(), Errno> {
+        let address = wanted::bytes(call)?;
+        let socket = self.own_descriptor(call)?;
+        if socket_domain(&socket)? == AddressFamily::UNIX {
+            return apart.connect_unix(call, &socket, &address);
+        }
+        // The host's own loopback is not the sandbox's, and no server is inside.
+        let Wanted::Address(meant) = wanted::parse(&address) else { return Err(Errno::CONNREFUSED) };
+        let listener = apart.listener(&socket, meant)?;
+        let socket = Socket::of(socket, meant).filter(Socket::is_stream).ok_or(Errno::ACCESS)?;
+        let caller = if self.wants_code(meant) {
+            self.callers.searched(call.thread)
+        } else {
+            self.callers.of(call.thread)
+        };
+        if !self.listener.still_waits(call) {
+            return Err(Errno::SRCH);
+        }
+        self.refuse_hopeless(meant, &caller)?;
+        let source = socket.pin(listener)?.ok_or(Errno::ISCONN)?;
+        let socket = OwnedFd::from(socket);
+        self.notes.send_meant(((source, listener), meant), &caller, &socket);
+        behalf::connect(&socket, &listener)
     }
 
     /// What is to be answered: go on, go on under hold, or an error.

@@ -25,16 +25,21 @@ pub enum Wanted {
 
 /// Reads the address out of the caller's memory, once.
 pub fn read(call: &Call) -> Result<Wanted, Errno> {
+    Ok(parse(&bytes(call)?))
+}
+
+/// The same, as the bytes that it is.
+pub fn bytes(call: &Call) -> Result<Vec<u8>, Errno> {
     const LONGEST: usize = 128; // sockaddr_storage
     let mut bytes = [0; LONGEST];
     let length = usize::try_from(call.args[2]).unwrap_or(usize::MAX).min(LONGEST);
     let read =
         notify::read_memory(call.thread, call.args[1], &mut bytes[..length]).map_err(|_| Errno::FAULT)?;
-    Ok(parse(&bytes[..read]))
+    Ok(bytes[..read].to_vec())
 }
 
 /// Reads `sockaddr_in` and `sockaddr_in6` (`ip(7)`, `ipv6(7)`); everything else stays inside.
-fn parse(bytes: &[u8]) -> Wanted {
+pub fn parse(bytes: &[u8]) -> Wanted {
     let Some((&[a, b], rest)) = bytes.split_first_chunk() else { return Wanted::Inside };
     let family = u16::from_ne_bytes([a, b]);
     let Some((&[p, q], rest)) = rest.split_first_chunk() else { return Wanted::Inside };
