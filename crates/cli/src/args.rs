@@ -96,6 +96,9 @@ pub enum Verb {
     Sweep {
         /// Directories to remove once standard input ends
         directories: Vec<PathBuf>,
+        /// A directory to remove with all that is in it
+        #[arg(long)]
+        tree: Option<PathBuf>,
     },
 }
 

@@ -48,7 +48,9 @@ fn carry_out(verb: Verb) -> Result<ExitCode, Failure> {
         Verb::Completion { shell } => verbs::shell::completion(shell),
         Verb::Man => verbs::shell::man(),
         Verb::Finish { state } => Ok(ExitCode::from(creel_sandbox::finisher::role(&state))),
-        Verb::Sweep { directories } => Ok(ExitCode::from(creel_sandbox::sweeper::role(&directories))),
+        Verb::Sweep { directories, tree } => {
+            Ok(ExitCode::from(creel_sandbox::sweeper::role(&directories, tree.as_deref())))
+        }
         Verb::Image(args) => verbs::image::image(args),
         Verb::TakeImage(args) => verbs::image::take(&args),
         Verb::Mounts => Ok(ExitCode::from(creel_sandbox::mounts::role())),

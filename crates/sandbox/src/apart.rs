@@ -5,6 +5,8 @@
 //! again. So what a policy hides or narrows within what it grants is refused, before anything starts.
 
 use crate::environment::CA_BUNDLE;
+use crate::survivor::Survivor;
+use crate::sweeper;
 use creel_api::plan::{Injected, Place, Plan, Root, Tier, What};
 use creel_policy::{Access, Gpus, Policy};
 use std::ffi::OsString;
@@ -36,6 +38,8 @@ pub struct Apart {
     directory: PathBuf,
     /// Where the policy's home directory really is.
     home: PathBuf,
+    /// Removes the directory when this process cannot.
+    _sweeper: Survivor,
 }
 
 /// Whether what the policy asks for can be had without namespaces; else everything that cannot.
@@ -95,19 +99,22 @@ fn shown(places: &[Place]) -> impl Iterator<Item = (&Path, bool)> {
 impl Apart {
     /// Makes the private directory, which only this user can enter.
     pub fn stand(places: &[Place], home: &Path) -> Result<Self, ApartError> {
-        let directory = std::env::temp_dir().join(name());
+        // Whether a file lies in it is told by its true name.
+        let above = std::env::temp_dir();
+        let directory = above.canonicalize().unwrap_or(above).join(name());
         let make = |path: &Path| {
             let made = fs::DirBuilder::new().mode(0o700).create(path);
             made.map_err(|source| ApartError::Directory { path: path.to_owned(), source })
         };
+        let sweeper = sweeper::start_for_tree(&directory)
+            .map_err(|source| ApartError::Directory { path: directory.clone(), source })?;
         make(&directory)?;
-        // Whether a file lies in it is told by its true name.
-        let directory = directory.canonicalize().unwrap_or(directory);
         let kept = places.iter().find_map(|place| match &place.what {
             What::Write(source) if place.at == home && source != home => Some(source.clone()),
             _ => None,
         });
-        let apart = Self { home: kept.unwrap_or_else(|| directory.join("home")), directory };
+        let home = kept.unwrap_or_else(|| directory.join("home"));
+        let apart = Self { home, directory, _sweeper: sweeper };
         make(&apart.directory.join("home"))?;
         make(&apart.temporary())?;
         Ok(apart)
@@ -181,7 +188,7 @@ impl Apart {
 impl Drop for Apart {
     fn drop(&mut self) {
         // What is left over holds nothing that others can read.
-        let _ = fs::remove_dir_all(&self.directory);
+        let _ = creel_kernel::remove::tree(&self.directory);
     }
 }
 

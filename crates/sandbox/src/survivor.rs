@@ -9,6 +9,7 @@ use std::os::unix::process::CommandExt;
 use std::process::{Child, ChildStdin, Command, Stdio};
 
 /// One that waits; when this is dropped it does its work and has ended.
+#[derive(Debug)]
 pub struct Survivor {
     child: Child,
     alive: Option<ChildStdin>,

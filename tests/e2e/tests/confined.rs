@@ -348,3 +348,17 @@ fn the_private_directory_is_private_and_goes_with_the_sandbox() {
     let home = std::path::PathBuf::from(lines.next().unwrap());
     assert!(home.starts_with(std::env::temp_dir()) && !home.parent().unwrap().exists(), "{}", home.display());
 }
+
+#[test]
+fn the_private_directory_goes_when_the_warden_is_killed() {
+    let (scene, _upstream) = scene("");
+    let script = "mkdir -p $HOME/a/b && touch $HOME/a/b/c && chmod 0 $HOME/a/b && echo $HOME > at.new && mv at.new at && sleep 60";
+    let mut running = scene.start(&["/bin/sh", "-c", script]);
+    let at = scene.workspace().join("at");
+    wait_until("the directory's name", || at.exists());
+    let home = std::fs::read_to_string(&at).unwrap();
+    let private = std::path::Path::new(home.trim()).parent().unwrap().to_owned();
+    assert!(private.exists());
+    running.kill();
+    wait_until("the private directory to be gone", || !private.exists());
+}
