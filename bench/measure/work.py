@@ -50,7 +50,7 @@ def measure(bench):
                          "Creel's time has its start in it, and its record of every program that was started.")
     section.notes.append("bwrap shows the whole host read-only and the workspace writable; podman mounts the host's directories of programs and the workspace. "
                          "Neither writes down what runs, and neither has a network.")
-    section.notes.append("gVisor is not measured: neither Debian nor PyPI has it, and its Go module needs a newer Go than Debian 12's.")
+    section.notes.append("gVisor is not measured: no package of Debian 12 or PyPI has it.")
     return [section]
 
 
