@@ -12,7 +12,8 @@ mod spelled;
 pub(crate) use loan::{Loan, Misuse};
 pub use placeholder::{Unfit, fits, placeholder};
 
-use creel_policy::{Policy, Request};
+use creel_net::swap::Swaps;
+use creel_policy::{Policy, Refusal, Request};
 use creel_types::Secret;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -33,6 +34,8 @@ pub struct Held {
 pub struct Credentials {
     /// In the order of [`Policy::credentials`].
     held: Vec<Held>,
+    /// Every secret, and asterisks in its place.
+    masks: Swaps,
     /// What was made for each set of bound credentials, a bit for each: there are few sets.
     loans: Mutex<HashMap<u64, Arc<Loan>>>,
 }
@@ -40,7 +43,37 @@ pub struct Credentials {
 impl Credentials {
     /// The credentials of a policy, in the order in which it has them.
     pub fn new(held: Vec<Held>) -> Self {
-        Self { held, loans: Mutex::default() }
+        let mut masks = Swaps::default();
+        for held in &held {
+            // Exposed to be found where it must not be written down.
+            let Ok(secret) = str::from_utf8(held.secret.expose()) else { continue };
+            for spelling in spelled::spellings(secret) {
+                masks.put(spelling.as_bytes(), "*".repeat(spelling.len()).as_bytes(), 0);
+            }
+        }
+        Self { held, masks, loans: Mutex::default() }
+    }
+
+    /// A text that is to be written down, when there is a secret in it, without the secret.
+    pub(crate) fn masked(&self, text: &str) -> Option<String> {
+        // Nothing is forbidden in it.
+        let masked = self.masks.swapped(text.as_bytes()).ok().flatten()?;
+        Some(String::from_utf8_lossy(&masked).into_owned())
+    }
+
+    /// The same of a refusal: an agent can write a secret that it has into what is refused.
+    pub(crate) fn masked_in(&self, refusal: &Refusal) -> Option<Refusal> {
+        if self.held.is_empty() {
+            return None;
+        }
+        let mut masked = refusal.clone();
+        let missed = masked.nearest.as_mut().map(|nearest| &mut nearest.missed_by);
+        for text in [&mut masked.compared, &mut masked.suggestion].into_iter().chain(missed) {
+            if let Some(clean) = self.masked(text) {
+                *text = clean;
+            }
+        }
+        Some(masked)
     }
 
     /// What is done with a request's credentials; `None` where there are none at all. Nothing is lent to a request that

@@ -245,7 +245,15 @@ impl Exit {
         request: Option<RefusedRequest<'_>>,
         overlooked: bool,
     ) -> Result<(), JournalError> {
-        let who = flow.who(self.setting.policy.generation());
+        let now = self.setting.policy.load();
+        let masked = now.credentials.masked_in(refusal);
+        let target = request.and_then(|request| now.credentials.masked(request.target));
+        let request = request.map(|request| match &target {
+            Some(target) => RefusedRequest { target, ..request },
+            None => request,
+        });
+        let who = flow.who(now.generation);
+        let refusal = masked.as_ref().unwrap_or(refusal);
         self.setting.record.refused(&Refused { who, refusal, request, overlooked })
     }
 }
