@@ -95,20 +95,10 @@ pub fn prepare(mut order: Order) -> Result<(Prepared, Plan), RunError> {
     }
     let base = Base::find(order.root.clone(), &order.trust)?;
     let policy = policies::compile_for(&order.documents, &workspace, &order.resolve, base.links())?;
-    // Before any key is read or made, so that the first process has a copy of none, and while there is one thread.
-    let (private, begun) = match policy.tier() {
-        Tier::Namespaces => (private, None),
-        Tier::Confined => (
-            Looking::Over(private.found(Path::new(HOSTS)).map_err(RunError::Private)?),
-            Some(begin_confined()?),
-        ),
-    };
+    let (private, begun) = begin(&policy, private)?;
     order.command = command(order.command, &base)?;
     let id = identity()?;
-    let name = match &order.name {
-        Some(name) => name.clone(),
-        None => name_after(&order.command, id)?,
-    };
+    let name = order.name.clone().map_or_else(|| name_after(&order.command, id), Ok)?;
     let socket = claim(&name)?;
     let user = whoami()?;
     if policy.process().nested() && user.uid == 0 {
@@ -130,9 +120,7 @@ pub fn prepare(mut order: Order) -> Result<(Prepared, Plan), RunError> {
         layer: &layer,
     };
     let places = plan::places(policy.filesystem(), &user, &reserved)?;
-    let devices = devices::nodes(policy.devices().gpu(), Path::new("/dev"))?;
-    let drivers = !devices.is_empty() && base.is_own();
-    let libraries = if drivers { devices::libraries(Path::new("/")) } else { Vec::new() };
+    let (devices, libraries) = granted(&policy, &base)?;
     let about = About { name: name.clone(), id, version: env!("CARGO_PKG_VERSION").to_owned() };
     let record = Record::create(&record_dir, about).map_err(RunError::Record)?;
     let mut env =
@@ -140,17 +128,12 @@ pub fn prepare(mut order: Order) -> Result<(Prepared, Plan), RunError> {
     if !libraries.is_empty() {
         devices::add_to_search(&mut env);
     }
+    let private = private.found(Path::new(HOSTS)).map_err(RunError::Private)?;
     let mut plan = Plan {
         tier: Tier::Namespaces,
         hostname: name.to_string(),
         root: base.plan(),
-        etc: etc(
-            &base,
-            &name,
-            &user,
-            (&authority, &trust),
-            private.found(Path::new(HOSTS)).map_err(RunError::Private)?,
-        ),
+        etc: etc(&base, &name, &user, (&authority, &trust), private),
         scratch: policy.process().limits().disk.unwrap_or(SCRATCH),
         cwd: cwd(&policy, &base, &workspace, &user),
         env: env.clone(),
@@ -163,15 +146,7 @@ pub fn prepare(mut order: Order) -> Result<(Prepared, Plan), RunError> {
         places: devices::beside(libraries, &places),
         devices,
     };
-    let apart = match policy.tier() {
-        Tier::Namespaces => None,
-        Tier::Confined => {
-            apart::fits(&policy, &places, &plan.root)?;
-            let apart = Apart::stand(&places, &user.home)?;
-            apart.settle(&mut plan, &user.home)?;
-            Some(apart)
-        }
-    };
+    let apart = stand_apart(&policy, &places, &mut plan, &user.home)?;
     let (env, cwd) = (plan.env.clone(), plan.cwd.clone());
     let lent = lend(&shelf, &name, &places)?;
     let prepared = Prepared {
@@ -200,6 +175,44 @@ pub fn prepare(mut order: Order) -> Result<(Prepared, Plan), RunError> {
         socket: Some(socket),
     };
     Ok((prepared, plan))
+}
+
+/// The first process of a sandbox without namespaces: before any key is read or made, so that it has a copy of none, and
+/// while there is one thread.
+fn begin(policy: &Policy, private: Looking) -> Result<(Looking, Option<Begun>), RunError> {
+    match policy.tier() {
+        Tier::Namespaces => Ok((private, None)),
+        Tier::Confined => {
+            let over = private.found(Path::new(HOSTS)).map_err(RunError::Private)?;
+            Ok((Looking::Over(over), Some(begin_confined()?)))
+        }
+    }
+}
+
+/// The devices that the policy grants, and the driver's libraries where the root has none.
+fn granted(policy: &Policy, base: &Base) -> Result<(Vec<PathBuf>, Vec<Place>), RunError> {
+    let devices = devices::nodes(policy.devices().gpu(), Path::new("/dev"))?;
+    let drivers = !devices.is_empty() && base.is_own();
+    let libraries = if drivers { devices::libraries(Path::new("/")) } else { Vec::new() };
+    Ok((devices, libraries))
+}
+
+/// Without namespaces the plan stands on the host's own ground; refused where the policy asks for more.
+fn stand_apart(
+    policy: &Policy,
+    places: &[Place],
+    plan: &mut Plan,
+    home: &Path,
+) -> Result<Option<Apart>, RunError> {
+    match policy.tier() {
+        Tier::Namespaces => Ok(None),
+        Tier::Confined => {
+            apart::fits(policy, places, &plan.root)?;
+            let apart = Apart::stand(places, home)?;
+            apart.settle(plan, home)?;
+            Ok(Some(apart))
+        }
+    }
 }
 
 /// The command that is given, or the one that an image names.

@@ -18,7 +18,7 @@ pub use digest::Digest;
 pub use host::{Host, HostName, HostNameError};
 pub use limits::Limits;
 pub use name::{Generation, NameError, RuleId, SandboxId, SandboxName};
-pub use secret::Secret;
+pub use secret::{KEY_BEGINNINGS, Secret};
 pub use size::{Size, SizeError};
 pub use system::SYSTEM_DIRECTORIES;
 pub use tier::{Tier, Weakness};

@@ -2,6 +2,15 @@
 
 use std::fmt;
 
+/// How the keys of well-known services begin: it says whose key it is, and nothing else.
+#[rustfmt::skip]
+pub const KEY_BEGINNINGS: &[&str] = &[
+    "ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_", "glpat-", "gldt-", "npm_", "pypi-", "hf_", "dckr_pat_",
+    "sk-", "sk-ant-", "sk-ant-api03-", "sk-proj-", "sk-or-v1-", "nvapi-", "sk_", "sk_live_", "sk_test_", "rk_", "rk_live_",
+    "pk_", "pk_live_", "whsec_", "xoxa-", "xoxb-", "xoxp-", "xapp-", "AKIA", "ASIA", "AIza", "ya29.", "eyJ", "lin_api_",
+    "ntn_", "secret_", "dop_v1_", "SG.",
+];
+
 /// Bytes that never appear in a log, a record, a message or an error.
 ///
 /// No `Display`, no `Serialize`, no `PartialEq`; `Debug` prints a fixed word. The one way to the bytes is

@@ -1,38 +1,10 @@
 //! Which words have the shape of a token.
 
 use super::MASK;
+use creel_types::KEY_BEGINNINGS;
 use std::borrow::Cow;
 
-/// How the tokens of well-known services begin. What follows must be at least [`MIN_REST`] token characters.
-const PREFIXES: &[&str] = &[
-    "sk-",
-    "sk_",
-    "pk_",
-    "rk_",
-    "ghp_",
-    "gho_",
-    "ghu_",
-    "ghs_",
-    "ghr_",
-    "github_pat_",
-    "glpat-",
-    "xoxa-",
-    "xoxb-",
-    "xoxp-",
-    "xapp-",
-    "AKIA",
-    "ASIA",
-    "AIza",
-    "ya29.",
-    "eyJ",
-    "nvapi-",
-    "npm_",
-    "pypi-",
-    "hf_",
-    "dckr_pat_",
-    "SG.",
-];
-
+/// How many token characters must follow a known beginning.
 const MIN_REST: usize = 12;
 
 /// The shortest word of mixed case and digits that is taken for a token.
@@ -45,7 +17,7 @@ pub(super) fn masked(word: &str) -> Cow<'_, str> {
 
 /// Whether a word has the shape of a token.
 pub(super) fn is_token(word: &str) -> bool {
-    let known = PREFIXES.iter().any(|prefix| {
+    let known = KEY_BEGINNINGS.iter().any(|prefix| {
         word.strip_prefix(prefix).is_some_and(|rest| rest.len() >= MIN_REST && rest.bytes().all(in_token))
     });
     known || is_bot_token(word) || is_mixed(word)

@@ -5,43 +5,7 @@
 //! key stays too; of a JSON Web Token (RFC 7519) the head and the claims stay, which programs read, and the signature,
 //! without which they are worth nothing, does not.
 
-/// Beginnings that say whose key it is, and nothing else.
-const KNOWN: [&str; 34] = [
-    "ghp_",
-    "gho_",
-    "ghu_",
-    "ghs_",
-    "ghr_",
-    "github_pat_",
-    "glpat-",
-    "gldt-",
-    "npm_",
-    "pypi-",
-    "hf_",
-    "sk-ant-api03-",
-    "sk-ant-",
-    "sk-proj-",
-    "sk-or-v1-",
-    "sk-",
-    "sk_live_",
-    "sk_test_",
-    "rk_live_",
-    "pk_live_",
-    "whsec_",
-    "xoxb-",
-    "xoxp-",
-    "xapp-",
-    "AKIA",
-    "ASIA",
-    "AIza",
-    "ya29.",
-    "nvapi-",
-    "lin_api_",
-    "ntn_",
-    "secret_",
-    "dop_v1_",
-    "SG.",
-];
+use creel_types::KEY_BEGINNINGS;
 
 /// The longest secret.
 const LONGEST: usize = 16 * 1024;
@@ -103,7 +67,12 @@ fn kept(text: &str) -> usize {
     if text.starts_with("eyJ") && text.matches('.').count() == 2 {
         return text.rfind('.').unwrap_or(0) + 1;
     }
-    KNOWN.iter().filter(|known| text.starts_with(**known)).map(|known| known.len()).max().unwrap_or(0)
+    KEY_BEGINNINGS
+        .iter()
+        .filter(|known| text.starts_with(**known))
+        .map(|known| known.len())
+        .max()
+        .unwrap_or(0)
 }
 
 /// Another character of the same kind.
